@@ -14,7 +14,6 @@ from fake import APP, Fake, answers, broken, says, silent
 from tidings_server import ApiError, AsyncTidings, NoAnswerError, Tidings, TidingsError
 
 SENT = answers(200, {"request_id": "1", "results": [{"channel": "lobby", "outcome": "sent"}]})
-NAMES = {"key": "API_KEY"}
 BUSY = {"title": "Service Unavailable", "code": "unavailable", "hint": "Try again."}
 
 
@@ -150,10 +149,10 @@ def test_calls_one_after_the_other_use_one_connection() -> None:
 def test_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     good: Dict[str, Any] = {"endpoint": "http://127.0.0.1:1", "key": "tdk_1_2", "app": APP}
     for name, value in good.items():
-        monkeypatch.setenv(f"TIDINGS_{NAMES.get(name, name.upper())}", value)
+        monkeypatch.setenv(f"TIDINGS_{name.upper()}", value)
     Tidings().close()
     for name in good:
-        monkeypatch.delenv(f"TIDINGS_{NAMES.get(name, name.upper())}")
+        monkeypatch.delenv(f"TIDINGS_{name.upper()}")
     for wrong, code in [
         ({"endpoint": ""}, "no_endpoint"),
         ({"endpoint": "chat.example.org"}, "bad_endpoint"),
@@ -167,6 +166,9 @@ def test_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     with Tidings(good["endpoint"], good["key"]) as tidings, pytest.raises(TidingsError) as raised:
         tidings.bans()
     assert raised.value.code == "no_app"
+    # Two keys would be deleted in place of this one.
+    with Tidings(**good) as tidings, pytest.raises(TidingsError, match="comma"):
+        tidings.delete_user_attributes("alice", ["a,b"])
     for name in ("", ".", ".."):
         with Tidings(**good) as tidings, pytest.raises(TidingsError) as raised:
             tidings.user(name)

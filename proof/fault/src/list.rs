@@ -267,4 +267,14 @@ faults! {
     SnapshotForgetsLastRequest,
     /// A snapshot forgets memberships.
     SnapshotForgetsMemberships,
+    /// The end of a session is not reported to the stream of events.
+    LogoutIsNoEvent,
+    /// A started server does not compare open logins with its sessions: a crash leaves logins without a logout.
+    CrashLeavesLoginsOpen,
+    /// A login that is open already is an event once more.
+    KnownLoginIsNews,
+    /// The order number of a user or a channel does not rise.
+    EventOrderStandsStill,
+    /// What was taken out of a queue of events stays in it.
+    TakenEventStaysQueued,
 }

@@ -39,6 +39,8 @@ pub struct ChaosConfig {
     pub skipped: BTreeSet<u64>,
     /// Some users have clients that speak the legacy protocol.
     pub has_legacy: bool,
+    /// A backend calls the hubs from outside.
+    pub has_outside: bool,
     /// Keep the trace as text.
     pub is_traced: bool,
 }
@@ -60,6 +62,8 @@ impl ChaosConfig {
             users_max: USERS_MAX,
             skipped: BTreeSet::new(),
             has_legacy: matches!(seed % 11, 0 | 3 | 4 | 9),
+            // Not with pauses, in which nobody could give a hub anything.
+            has_outside: seed % 9 >= 6 && !(seed % 13 >= 10 && swarm::of_seed(seed).is_empty()),
             is_traced: false,
         }
     }
@@ -104,6 +108,7 @@ mod acts;
 mod converge;
 mod leftovers;
 mod legacy;
+mod outside;
 mod restarts;
 mod settle;
 mod swarm;
@@ -122,6 +127,7 @@ struct Chaos {
     checker: Checker,
     invitations: Invitations,
     legacy: legacy::LegacyPart,
+    outside: outside::OutsidePart,
     random: Random,
     /// One client per user: the one that logged in last.
     clients: Vec<ClientId>,
@@ -166,6 +172,7 @@ pub fn run(config: &ChaosConfig) -> Report {
         checker: Checker::default(),
         invitations: Invitations::default(),
         legacy: legacy::LegacyPart::default(),
+        outside: outside::OutsidePart::default(),
         clients: Vec::new(),
         users: BTreeMap::new(),
         joined: BTreeMap::new(),
@@ -204,6 +211,7 @@ pub fn run(config: &ChaosConfig) -> Report {
     let mut violations = chaos.checker.finish(is_calm);
     violations.extend(chaos.invitations.finish());
     violations.extend(chaos.world.finish_recorded());
+    violations.extend(chaos.world.finish_events());
     violations.extend(chaos.legacy.finish());
     Report {
         trace_hash: chaos.world.trace_hash(),
@@ -287,6 +295,7 @@ impl Chaos {
         let until = self.world.now_ms() + ms;
         self.world.run_until(until);
         self.note_legacy();
+        self.note_outside();
         for record in self.world.take_records() {
             self.checker.note(&record);
             self.invitations.note(&record);
@@ -337,6 +346,9 @@ impl Chaos {
                 continue;
             }
             self.stir();
+            if config.has_outside {
+                self.act_from_outside(began ^ self.steps);
+            }
             self.step(config, fault_percent);
         }
     }

@@ -41,9 +41,13 @@ impl World {
         self.engine.apply(&group, &mut answers);
         self.sometimes.see_commit(&group, &answers);
         self.note_synced(&group, &answers);
+        self.note_events(&answers);
         let is_refused = |answer: &StoreAnswer| matches!(answer, StoreAnswer::Failed { .. });
         self.disk.refused += u64::from(answers.iter().any(is_refused));
         for ((hub, ticket, _), answer) in ops.into_iter().zip(answers) {
+            if ticket == Ticket::NOBODY && !is_refused(&answer) {
+                continue;
+            }
             // The committer is one neighbour of every hub: its answers keep their order.
             let input = Input::Store { ticket, answer };
             self.send_to_hub(hub, hub, input);

@@ -306,4 +306,9 @@ pub const ALL: &[FaultCase] = &[
     case(SnapshotForgetsLastFrame, "drain.no_loss", Probes),
     case(SnapshotForgetsLastRequest, "drain.no_loss", Probes),
     case(SnapshotForgetsMemberships, "drain.no_loss", Probes),
+    case(LogoutIsNoEvent, "event.one_logout", Chaos),
+    case(CrashLeavesLoginsOpen, "event.one_logout", Kills),
+    case(KnownLoginIsNews, "event.one_logout", Chaos),
+    case(EventOrderStandsStill, "event.order", Chaos),
+    case(TakenEventStaysQueued, "event.once", Chaos),
 ];

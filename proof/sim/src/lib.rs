@@ -14,6 +14,7 @@ pub mod catalogue;
 pub mod chaos;
 pub mod checks;
 mod disk;
+mod events;
 pub mod everything;
 pub mod faults;
 mod freeze;

@@ -12,6 +12,7 @@ const KILLS: &str = "kills";
 const SECOND_LOGINS: &str = "second-logins";
 const RESTARTS: &str = "restarts";
 const PAUSES: &str = "pauses";
+const OUTSIDE: &str = "outside";
 
 /// Parses a run. Words about something else are ignored.
 ///
@@ -62,7 +63,7 @@ pub fn parse(words: &[String]) -> Result<ChaosConfig, String> {
 /// Names of everything that can be switched off.
 pub fn names() -> Vec<&'static str> {
     let kinds = FAULTS.iter().map(|(_, name)| *name);
-    [CUTS, KILLS, SECOND_LOGINS, RESTARTS, PAUSES]
+    [CUTS, KILLS, SECOND_LOGINS, RESTARTS, PAUSES, OUTSIDE]
         .into_iter()
         .chain(kinds)
         .collect()
@@ -76,6 +77,7 @@ pub fn is_on(config: &ChaosConfig, name: &str) -> bool {
         SECOND_LOGINS => config.has_second_logins,
         RESTARTS => config.has_restarts,
         PAUSES => config.has_pauses,
+        OUTSIDE => config.has_outside,
         _ => FAULTS
             .iter()
             .any(|(fault, of)| *of == name && config.faults.contains(fault)),
@@ -90,6 +92,7 @@ pub fn switch_off(config: &mut ChaosConfig, name: &str) -> bool {
         SECOND_LOGINS => config.has_second_logins = false,
         RESTARTS => config.has_restarts = false,
         PAUSES => config.has_pauses = false,
+        OUTSIDE => config.has_outside = false,
         _ => match FAULTS.iter().find(|(_, of)| *of == name) {
             Some((fault, _)) => {
                 config.faults.remove(fault);

@@ -14,6 +14,7 @@ use tidings_bus::Crossing;
 use tidings_cell::{Cell, RecentLogins};
 use tidings_client_core as core;
 use tidings_hub::ids::{ConnectionId, HubId};
+use tidings_hub::outside::OutsideAnswer;
 use tidings_hub::store_ops::StoreOp;
 use tidings_hub::used::UsedRates;
 use tidings_hub::{Apps, Input, Pressure, Ticket};
@@ -21,6 +22,7 @@ use tidings_store::MemoryEngine;
 use tidings_wire::ws;
 
 use crate::disk::DiskCounts;
+use crate::events::SeenEvents;
 use crate::freeze::Held;
 use crate::legacy::Legacy;
 use crate::random::Random;
@@ -227,6 +229,7 @@ pub struct World {
     pub(crate) deaf: Option<HubId>,
     pub(crate) disk: DiskCounts,
     pub(crate) recorded: RecordedInvitations,
+    pub(crate) events: SeenEvents,
     pub(crate) is_disk_full: bool,
     /// Suspended clients, and what waits for them.
     pub(crate) frozen: BTreeMap<ClientId, Held>,
@@ -253,6 +256,8 @@ pub struct World {
     pub(crate) places: BTreeMap<ClientId, HubId>,
     calls: u64,
     pub(crate) records: Vec<Record>,
+    /// Answers to calls from outside, with their times.
+    pub(crate) outside_answers: Vec<(u64, core::CallId, OutsideAnswer)>,
     hash: SipHasher13,
     trace: Vec<String>,
 }
@@ -286,6 +291,7 @@ impl World {
             deaf: None,
             disk: DiskCounts::default(),
             recorded: RecordedInvitations::default(),
+            events: SeenEvents::default(),
             is_disk_full: false,
             frozen: BTreeMap::new(),
             client_clocks: BTreeMap::new(),
@@ -303,6 +309,7 @@ impl World {
             places: BTreeMap::new(),
             calls: 0,
             records: Vec::new(),
+            outside_answers: Vec::new(),
             hash: SipHasher13::new(),
             trace: Vec::new(),
             config,

@@ -20,6 +20,7 @@ const CONTRACT: &str = "
     presence.snapshot_equals_events lock.single_holder lock.fencing_rises attr.cas attr.no_lost_update
     invite.one_terminal invite.agreement invite.durable_before_told invite.never_stuck invite.no_ring_after_end
     invite.timer_not_early call.always_answered state.legal
+    event.one_logout event.once event.order
     queue.bounded memory.bounded slow.isolated limit.enforced limit.fair storm.recovers drain.no_loss
     crash.acked_survive crash.atomic crash.no_resurrection crash.idempotent_recovery store.checksum
     disk.full_recovers clock.monotone_ts clock.no_mass_expiry

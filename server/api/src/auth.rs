@@ -8,9 +8,11 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use tidings_hub::Apps;
 use tidings_hub::credentials::{self, Grant};
+use tidings_hub::{App, Apps};
+use tidings_token::jwt::claimed_user;
 use tidings_token::{Access, Resource};
+use tidings_wire::codes::Outcome;
 use tidings_wire::names::{AppId, UserId};
 
 use crate::desk::Desk;
@@ -208,6 +210,9 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
+/// When to call again while the key of a JSON Web Token is fetched, in milliseconds.
+const KEY_FETCH_MS: u64 = 1_000;
+
 /// What a header `Authorization` holds.
 enum Given<'a> {
     Key(Arc<KeyEntry>),
@@ -227,6 +232,8 @@ fn by_key<'a>(keys: &dyn Keys, value: &'a str) -> Given<'a> {
     if scheme.eq_ignore_ascii_case("bearer") {
         return match keys::split(rest) {
             Some((id, secret)) => checked(id, secret),
+            // A JSON Web Token; no key has a dot.
+            None if rest.contains('.') => Given::Token(rest),
             None => Given::Bad("a bearer key is written tdk_<id>_<secret>"),
         };
     }
@@ -255,7 +262,7 @@ fn by_token(
     let fault = |detail: String| Fault::unauthorized("invalid_token", detail);
     let app = app.ok_or_else(|| fault("a token is good for paths with an app id only".into()))?;
     let listed = apps.listed.get(app);
-    if listed.is_none_or(|listed| listed.certificates.is_empty()) {
+    if listed.is_none_or(|listed| !listed.needs_token()) {
         // Whoever the app lets in without a token is nobody in particular here.
         return Err(fault(format!(
             "app {app} has no certificate here, so that no token proves anything; use an API key"
@@ -263,13 +270,17 @@ fn by_token(
     }
     let named = match uid {
         Some(uid) => Some(uid.to_owned()),
-        None => user_in(token),
+        None => user_in(listed, token),
     };
     let user = named.ok_or_else(|| {
         fault("the token does not tell its user; add the header x-agora-uid".into())
     })?;
     let checked = credentials::check(apps, now_unix_s, (app.as_str(), &user, token));
-    let checked = checked.map_err(|refused| fault(refused.text))?;
+    let checked = checked.map_err(|refused| match refused.outcome {
+        // The key that has signed it is being fetched.
+        Outcome::Unavailable => Fault::unavailable(refused.text).retry_in(KEY_FETCH_MS),
+        _ => fault(refused.text),
+    })?;
     Ok(TokenUser {
         app: checked.app,
         user: checked.user,
@@ -277,8 +288,12 @@ fn by_token(
     })
 }
 
-/// The user that a 007 token is for, before it is checked.
-fn user_in(token: &str) -> Option<String> {
+/// The user that a 007 token or a JSON Web Token is for, before it is checked.
+fn user_in(listed: Option<&App>, token: &str) -> Option<String> {
+    if token.contains('.') {
+        let jwt = listed?.jwt.as_ref()?;
+        return claimed_user(token, &jwt.verifier().rules);
+    }
     let inspection = tidings_token::inspect(token).ok()?;
     inspection
         .services

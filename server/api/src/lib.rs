@@ -13,6 +13,7 @@
 
 pub mod admin;
 mod answer;
+mod asking;
 pub mod auth;
 pub mod body;
 mod desk;
@@ -25,6 +26,7 @@ pub mod problem;
 pub mod registry;
 mod request_id;
 mod router;
+mod stored;
 mod v1;
 
 use std::sync::{Arc, PoisonError, RwLock};
@@ -33,9 +35,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tidings_hub::Apps;
 use tidings_hub::ids::UserKey;
 use tidings_hub::outside::{OutsideAnswer, OutsideCall};
-use tidings_store::records::Records;
+use tidings_store::Submitter;
+use tidings_store::events::Events;
 use tidings_wire::names::{AppId, UserId};
-use tidings_wire::proto::{reply, request};
+use tidings_wire::proto::request;
 
 pub use self::answer::{Answer, json, json_with, no_content, raw_json};
 pub use self::desk::Rates;
@@ -50,6 +53,7 @@ use self::auth::Caller;
 use self::desk::Desks;
 use self::keys::AllKeys;
 use self::request_id::RequestIds;
+use self::stored::Stored;
 
 /// A hub that does not answer in this time is not waited for: longer than any call of a client may take.
 const HUB_WAIT: Duration = Duration::from_secs(30);
@@ -82,12 +86,12 @@ pub struct ApiParts {
     pub admin: Arc<Admin>,
     /// The tenants.
     pub apps: Arc<Apps>,
-    /// The tables of the store.
-    pub records: Records,
+    /// The store.
+    pub store: Submitter,
     /// How it answers.
     pub settings: Settings,
-    /// Random: request ids begin there.
-    pub seed: u64,
+    /// Random: request ids begin there, and handles are authenticated with it.
+    pub seed: [u8; 32],
 }
 
 /// What all calls share.
@@ -97,8 +101,12 @@ pub struct Api {
     admin: Arc<Admin>,
     /// Lists of channels, for a while.
     channel_lists: admin::Lists,
-    /// The tables of the store.
-    pub(crate) records: Records,
+    /// The store itself, for what belongs to no hub.
+    stored: Stored,
+    /// The apps' streams of events.
+    pub(crate) events: Events,
+    /// Authenticates the handles of queries of the history.
+    handle_key: [u8; 32],
     /// Replaced as a whole; held for the time of a copy of the pointer.
     apps: RwLock<Arc<Apps>>,
     settings: Settings,
@@ -118,10 +126,12 @@ impl Api {
             keys,
             admin,
             apps,
-            records,
+            store,
             settings,
             seed,
         } = parts;
+        let (first, _) = seed.split_first_chunk().expect("32 bytes hold 8");
+        let first_id = u64::from_le_bytes(*first);
         let keys = AllKeys {
             given: keys,
             stored: admin.keys.clone(),
@@ -132,10 +142,12 @@ impl Api {
             admin,
             channel_lists: admin::Lists::default(),
             apps: RwLock::new(apps),
-            records,
+            events: Events::new(store.clone()),
+            stored: Stored::new(store),
+            handle_key: seed,
             settings,
             desks: Desks::default(),
-            request_ids: RequestIds::new(seed),
+            request_ids: RequestIds::new(first_id),
             started: Instant::now(),
         })
     }
@@ -176,13 +188,7 @@ impl Api {
     /// # Errors
     /// What the hub has refused; 503 where it cannot be asked.
     pub async fn ask(&self, hub: u16, call: OutsideCall) -> Result<OutsideAnswer, Fault> {
-        let answer = self.hubs.post(hub, call)?;
-        match tokio::time::timeout(HUB_WAIT, answer).await {
-            Ok(Ok(OutsideAnswer::Call(reply::Result::Error(error)))) => Err(Fault::of_hub(&error)),
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(_)) => Err(Fault::unavailable("the server is being stopped")),
-            Err(_) => Err(Fault::unavailable("the server has not answered in time")),
-        }
+        self.end(self.begin(hub, call)?).await
     }
 
     /// Asks every hub, in their order.
@@ -194,18 +200,11 @@ impl Api {
         call: impl Fn() -> OutsideCall,
     ) -> Result<Vec<OutsideAnswer>, Fault> {
         // Posted to all of them first, so that they work at once.
-        let asked: Vec<_> = (0..self.hubs.hubs())
-            .map(|hub| self.hubs.post(hub, call()))
-            .collect();
+        let asked = (0..self.hubs.hubs()).map(|hub| self.begin(hub, call()));
+        let asked: Vec<_> = asked.collect::<Result<_, _>>()?;
         let mut answers = Vec::with_capacity(asked.len());
-        for answer in asked {
-            match tokio::time::timeout(HUB_WAIT, answer?).await {
-                Ok(Ok(OutsideAnswer::Call(reply::Result::Error(error)))) => {
-                    return Err(Fault::of_hub(&error));
-                }
-                Ok(Ok(answer)) => answers.push(answer),
-                _ => return Err(Fault::unavailable("the server has not answered in time")),
-            }
+        for asked in asked {
+            answers.push(self.end(asked).await?);
         }
         Ok(answers)
     }

@@ -6,9 +6,12 @@ use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{Response, StatusCode};
 use axum::response::IntoResponse;
+use serde::Serialize;
 use serde_json::json;
+use tidings_store::events::EventError;
 use tidings_wire::codes::Outcome;
 use tidings_wire::proto::Error;
+use utoipa::ToSchema;
 
 use crate::request_id::RequestId;
 
@@ -150,6 +153,18 @@ fn status_of(outcome: Outcome) -> StatusCode {
     }
 }
 
+impl From<EventError> for Fault {
+    fn from(error: EventError) -> Self {
+        match error {
+            EventError::Unavailable { reason } => Self::unavailable(reason),
+            EventError::Foreign { .. } | EventError::Newer { .. } => {
+                let hint = "Begin without a cursor, or with one that this app's events have given.";
+                Self::new(StatusCode::GONE, "cursor_gone", error.to_string(), hint).on("after")
+            }
+        }
+    }
+}
+
 impl IntoResponse for Fault {
     /// Carries the fault to the router, which knows the path's convention.
     fn into_response(self) -> Response<Body> {
@@ -157,6 +172,44 @@ impl IntoResponse for Fault {
         *response.status_mut() = self.status;
         response.extensions_mut().insert(self);
         response
+    }
+}
+
+/// A fault in our own convention: RFC 9457, with some members of ours.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Problem {
+    /// Always `about:blank`: `code` tells problems apart.
+    r#type: &'static str,
+    /// The status in words.
+    title: &'static str,
+    /// The status.
+    status: u16,
+    /// A stable word for programs.
+    code: &'static str,
+    /// What happened, with values.
+    detail: String,
+    /// What to do next.
+    hint: String,
+    /// The field, parameter or header at fault.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<String>,
+    /// Names the call in the server's log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<String>,
+}
+
+impl Problem {
+    pub(crate) fn of(fault: &Fault, id: Option<&RequestId>) -> Self {
+        Self {
+            r#type: "about:blank",
+            title: fault.status.canonical_reason().unwrap_or("Error"),
+            status: fault.status.as_u16(),
+            code: fault.code,
+            detail: fault.detail.clone(),
+            hint: fault.hint.to_string(),
+            field: fault.field.clone(),
+            request_id: id.map(|id| id.as_str().to_owned()),
+        }
     }
 }
 
@@ -201,16 +254,8 @@ impl Convention {
     /// Writes a fault.
     pub fn render(self, fault: &Fault, id: &RequestId) -> Response<Body> {
         let (status, detail) = (fault.status, &fault.detail);
-        let mut body = match self {
-            Self::Ours => json!({
-                "type": "about:blank",
-                "title": status.canonical_reason().unwrap_or("Error"),
-                "status": status.as_u16(),
-                "detail": detail,
-                "hint": fault.hint,
-                "code": fault.code,
-                "request_id": id.as_str(),
-            }),
+        let body = match self {
+            Self::Ours => json!(Problem::of(fault, Some(id))),
             Self::Hosted => json!({
                 "result": "failed",
                 "request_id": id.as_str(),
@@ -229,11 +274,6 @@ impl Convention {
             Self::Message => json!({ "message": detail }),
             Self::Project => json!({ "error_msg": detail }),
         };
-        if let Some(field) = &fault.field
-            && self == Self::Ours
-        {
-            body["field"] = json!(field);
-        }
         let kind = match self {
             Self::Ours => "application/problem+json",
             _ => crate::answer::JSON,

@@ -1,10 +1,10 @@
 //! Decides who may log in with the legacy protocol.
 
-use tidings_hub::Traits;
 use tidings_hub::credentials::Grant;
 use tidings_hub::ids::UserKey;
+use tidings_hub::{App, Traits};
 use tidings_legacy::{AppRules, LATE_LOGIN_S, LoginRefusal, LoginRequest, check_token};
-use tidings_token::AppKeys;
+use tidings_token::{AppKeys, Refusal};
 use tidings_wire::names::{AppId, NameRule, UserId};
 
 use crate::host::Host;
@@ -56,6 +56,7 @@ pub(crate) fn check<H: Host>(
     let keys = AppKeys {
         app_id: app.as_str(),
         certificates: &certificates,
+        jwt: listed.and_then(|app| app.jwt.as_ref().map(|jwt| jwt.verifier())),
     };
     let key = (app.clone(), request.account.clone());
     let was_in = host.recent_logins(|recent| recent.has(&key, &request.token, now.mono_ms));
@@ -66,7 +67,13 @@ pub(crate) fn check<H: Host>(
         now.unix_s(),
         &request.token,
         was_in,
-    )?;
+    );
+    let granted = granted.map_err(|refusal| match refusal {
+        Refusal::Expired { .. } => LoginRefusal::TokenExpired,
+        // Its client tries again; the key may be there by then.
+        _ if listed.is_some_and(|app| app.may_get_key(&refusal)) => LoginRefusal::Busy,
+        _ => LoginRefusal::TokenInvalid,
+    })?;
     let mut grant = match (granted, listed) {
         (Some(granted), Some(listed)) => Grant::of(granted, listed),
         _ => Grant::default(),
@@ -74,7 +81,7 @@ pub(crate) fn check<H: Host>(
     if listed.is_some_and(|listed| listed.has_taken_back(&user, &grant.proof)) {
         return Err(LoginRefusal::TokenInvalid);
     }
-    let recent = (!certificates.is_empty()).then_some(key);
+    let recent = listed.is_some_and(App::needs_token).then_some(key);
     if let Some(key) = recent.clone() {
         host.recent_logins(|recent| recent.begin(key, request.token.clone(), now.mono_ms));
     }

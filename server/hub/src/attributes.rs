@@ -173,7 +173,8 @@ impl Attributes {
         self.write_user_attributes(caller, user, call, kernel, out);
     }
 
-    /// Attributes of a user end with its login: one from outside needs a login of the user on another hub.
+    /// Attributes of a user end with its login: one from outside needs a login of the user on
+    /// another hub.
     fn seek_owner(
         &mut self,
         caller: Caller,

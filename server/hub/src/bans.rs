@@ -46,7 +46,8 @@ pub struct AddressPrefix {
 }
 
 impl AddressPrefix {
-    /// Of this many bits of `address`; `None` = it has not so many. What is an IPv4 address in IPv6 counts as IPv4.
+    /// Of this many bits of `address`; `None` = it has not so many. What is an IPv4 address in IPv6
+    /// counts as IPv4.
     pub fn new(address: IpAddr, bits: u8) -> Option<Self> {
         let (address, bits) = match address {
             IpAddr::V6(v6) if bits >= 96 => match v6.to_ipv4_mapped() {
@@ -56,6 +57,10 @@ impl AddressPrefix {
             _ => (address, bits),
         };
         let max = if address.is_ipv4() { 32 } else { 128 };
+        debug_assert!(
+            address.is_ipv4() || bits < 96 || address.to_canonical() == address,
+            "an IPv4 address in IPv6"
+        );
         (bits <= max).then_some(Self { address, bits })
     }
 
@@ -97,12 +102,13 @@ impl std::fmt::Display for AddressPrefix {
     }
 }
 
-/// One rule: whoever matches all that it names loses what it bars. One that names nothing matches nobody.
+/// One rule: whoever matches all that it names loses what it bars. One that names nothing matches
+/// nobody.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ban {
-    /// This user.
+    /// The user whom it names; `None` = everybody.
     pub user: Option<UserId>,
-    /// In this channel.
+    /// The channel in which it holds; `None` = everywhere.
     pub channel: Option<ChannelName>,
     /// From here. Looked at when somebody logs in or resumes: it bars logins only.
     pub address: Option<AddressPrefix>,
@@ -146,9 +152,10 @@ impl Bans {
         self.users.is_empty() && self.channels.is_empty() && self.addresses.is_empty()
     }
 
-    /// What a user may not do at this time, in Unix milliseconds, in a channel or, without one, in general.
-    /// Cost: O(log of the rules), and the rules of this user and channel.
+    /// What a user may not do at this time, in Unix milliseconds, in a channel or, without one, in
+    /// general. Cost: O(log of the rules), and the rules of this user and channel.
     pub fn barred(&self, user: &UserId, channel: Option<&ChannelName>, now_ms: u64) -> Barred {
+        debug_assert!(!user.as_str().is_empty(), "rules for nobody");
         let of_user = self.users.get(user).into_iter().flatten();
         let of_channel = channel.and_then(|channel| self.channels.get(channel));
         let rules = of_user.chain(of_channel.into_iter().flatten());
@@ -171,6 +178,7 @@ impl Bans {
     /// Whether the user may not log in from this address. Cost: O(rules that name addresses).
     pub fn bars_address(&self, user: &UserId, address: IpAddr, now_ms: u64) -> bool {
         self.addresses.iter().any(|ban| {
+            debug_assert!(ban.address.is_some(), "a rule without an address");
             let is_from = ban.address.is_some_and(|prefix| prefix.contains(address));
             let is_user = ban.user.as_ref().is_none_or(|of| of == user);
             is_from && is_user && ban.effect().login && ban.until_ms > now_ms
@@ -179,8 +187,8 @@ impl Bans {
 }
 
 impl Ban {
-    /// What it takes away, as far as that has a meaning for what it names. Without a channel, whoever may join none
-    /// may not log in (rest 11.3).
+    /// What it takes away, as far as that has a meaning for what it names. Without a channel,
+    /// whoever may join none may not log in (rest 11.3).
     fn effect(&self) -> Barred {
         match (&self.channel, &self.address) {
             (Some(_), _) => Barred {

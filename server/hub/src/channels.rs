@@ -143,6 +143,9 @@ impl Channels {
         }
         kernel.charge_fan_out(caller, bytes, members);
         kernel.tally.of(&channel_key.app).channel_messages += 1;
+        if kernel.events.of_messages {
+            kernel.tell_channel_message(caller, &channel_key, bytes, out);
+        }
         let topic = Topic::Channel(channel_key);
         out.emit(Effect::Bus(BusOp::Publish {
             topic,
@@ -386,7 +389,8 @@ impl Channels {
             Own::Leave { .. } if !fault!(LeaverStaysSubscribed) => {
                 channel.locals.swap_remove(&session);
             }
-            // Its join was on its way when the membership was taken away; a session that has ended is told nothing.
+            // Its join was on its way when the membership was taken away; a session that has ended
+            // is told nothing.
             Own::End if !fault!(LeaverStaysSubscribed) => {
                 let was_in = channel.locals.swap_remove(&session).is_some();
                 if was_in {

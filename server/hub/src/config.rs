@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use tidings_token::TokenId;
+use tidings_token::{Refusal, TokenId};
 use tidings_wire::limits;
 use tidings_wire::names::{AppId, NameRule, UserId};
 
 use crate::bans::Bans;
 use crate::grant::Proof;
 use crate::ids::{HubId, UserKey};
+use crate::jwt::JwtLogins;
 use crate::quotas::{Quotas, Usage};
 use crate::rates::Rates;
 use crate::store_ops::HistoryLimits;
@@ -77,6 +78,12 @@ impl Apps {
         listed.is_some_and(|app| app.bans.bars_address(&user.user, address, now_ms))
     }
 
+    /// Whether the user is part of its app's backend.
+    pub fn is_service(&self, user: &UserKey) -> bool {
+        let listed = self.listed.get(&user.app);
+        listed.is_some_and(|app| app.services.contains(&user.user))
+    }
+
     /// Whether any app has rules that bar somebody: if not, nobody has to look.
     pub(crate) fn has_bans(&self) -> bool {
         self.listed.values().any(|app| !app.bans.is_empty())
@@ -86,14 +93,19 @@ impl Apps {
 /// One tenant.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct App {
-    /// None, one or two certificates; with none, no token is needed.
+    /// None, one or two certificates; with none, and without `jwt`, no token is needed.
     pub certificates: Vec<String>,
+    /// Keys and rules for JSON Web Tokens; `None` = they are not taken.
+    pub jwt: Option<Box<JwtLogins>>,
     /// Its numbers.
     pub settings: AppSettings,
     /// How often its users may do what, if `settings.rate_limits` says so.
     pub rates: Rates,
     /// Users who may not log in. Source: rtm 7.5.
     pub banned: BTreeSet<UserId>,
+    /// Users who are parts of the app's backend: their logins are not bound by rates and by the
+    /// number of channels.
+    pub services: BTreeSet<UserId>,
     /// Rules that bar users, channels and addresses for a time. Source: rest 11.3.
     pub bans: Bans,
     /// What it may use of a node.
@@ -115,6 +127,17 @@ pub struct App {
 }
 
 impl App {
+    /// Whether a login needs a token. An app whose key set could not be loaded yet needs one too.
+    pub fn needs_token(&self) -> bool {
+        !self.certificates.is_empty() || self.jwt.is_some()
+    }
+
+    /// Whether a token was refused for want of a key that may be there soon; asks for the key.
+    pub fn may_get_key(&self, refusal: &Refusal) -> bool {
+        let is_missing = matches!(refusal, Refusal::NoSuchKey { .. });
+        is_missing && self.jwt.as_ref().is_some_and(|jwt| jwt.misses_key())
+    }
+
     /// Whether what a user was let in by was taken back since.
     pub fn has_taken_back(&self, user: &UserId, proof: &Proof) -> bool {
         let not_before = self.not_before.get(user).copied().unwrap_or(0);
@@ -150,6 +173,12 @@ pub struct AppSettings {
     /// Whether user attributes outlive the login; they can then be read while the user is offline.
     /// Source: rtm 8.
     pub keep_user_attributes: bool,
+    /// Whether the app has a stream of events. Source: rest 12.4.
+    pub events: bool,
+    /// Whether peer messages are events too.
+    pub peer_message_events: bool,
+    /// Whether channel messages are events too.
+    pub channel_message_events: bool,
 }
 
 /// A time that does not end, in milliseconds.
@@ -186,6 +215,14 @@ pub struct Traits {
     pub is_service: bool,
 }
 
+impl AppSettings {
+    /// As they count for a client.
+    pub(crate) fn of(mut self, traits: Traits) -> Self {
+        self.rate_limits &= !traits.is_paced && !traits.is_service;
+        self
+    }
+}
+
 impl Default for AppSettings {
     fn default() -> Self {
         Self {
@@ -198,6 +235,9 @@ impl Default for AppSettings {
             presence_grace_ms: limits::PRESENCE_GRACE_MS,
             channel_attributes_keep_ms: limits::CHANNEL_ATTRIBUTES_KEEP_MS,
             keep_user_attributes: false,
+            events: true,
+            peer_message_events: false,
+            channel_message_events: false,
         }
     }
 }
@@ -223,12 +263,22 @@ impl Apps {
         })
     }
 
-    /// The same apps, which go on counting where `before` has come to.
+    /// Whether any app wants to hear of messages: if not, nobody has to look.
+    pub(crate) fn has_message_events(&self) -> bool {
+        self.listed
+            .values()
+            .any(|app| app.settings.peer_message_events || app.settings.channel_message_events)
+    }
+
+    /// The same apps, which go on counting where `before` has come to, with the key sets that it has loaded.
     #[must_use]
     pub fn counting_on(mut self, before: &Self) -> Self {
         for (id, app) in &mut self.listed {
             if let Some(before) = before.listed.get(id) {
                 app.usage = before.usage.clone();
+                if let (Some(jwt), Some(before)) = (&mut app.jwt, &before.jwt) {
+                    jwt.going_on(before);
+                }
             }
         }
         self

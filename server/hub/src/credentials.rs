@@ -56,6 +56,7 @@ impl Grant {
         };
         Self {
             proof,
+            is_service: false,
             expires_s: Some(granted.expires_at_unix_s).filter(|end| *end != tidings_token::NEVER),
             rights: match granted.rights {
                 Rights::Unrestricted => None,
@@ -77,7 +78,8 @@ pub struct Refused {
 /// Checks app id, user id and token, in this order.
 ///
 /// # Errors
-/// [`Refused`] with `unknown_app`, `invalid_user_id`, `invalid_token`, `token_expired` or `banned`.
+/// [`Refused`] with `unknown_app`, `invalid_user_id`, `invalid_token`, `token_expired` or `banned`; with `unavailable`
+/// when the token names a key that is being fetched.
 pub fn check(
     apps: &Apps,
     now_unix_s: u64,
@@ -118,6 +120,20 @@ pub fn check(
     })
 }
 
+/// What a client is answered whose token is refused.
+fn refused_by(listed: &App, refusal: &Refusal) -> Refused {
+    let text = refusal.to_string();
+    let (outcome, text) = match refusal {
+        Refusal::Expired { .. } => (Outcome::TokenExpired, text),
+        _ if listed.may_get_key(refusal) => {
+            let text = format!("{text}; they are being fetched, try again");
+            (Outcome::Unavailable, text)
+        }
+        _ => (Outcome::InvalidToken, text),
+    };
+    Refused { outcome, text }
+}
+
 /// Returns what the token gives.
 pub(crate) fn check_token(
     now_unix_s: u64,
@@ -126,11 +142,16 @@ pub(crate) fn check_token(
     user: &UserId,
     token: &str,
 ) -> Result<Grant, Refused> {
-    if listed.certificates.is_empty() {
+    if !listed.needs_token() {
         return Ok(Grant::default());
     }
     if token.is_empty() {
-        let text = format!("app {app} has a certificate, so a login needs a token; none was given");
+        let why = if listed.certificates.is_empty() {
+            "takes JSON Web Tokens"
+        } else {
+            "has a certificate"
+        };
+        let text = format!("app {app} {why}, so a login needs a token; none was given");
         let outcome = Outcome::InvalidToken;
         return Err(Refused { outcome, text });
     }
@@ -141,18 +162,13 @@ pub(crate) fn check_token(
     let keys = AppKeys {
         app_id: app.as_str(),
         certificates: &certificates,
+        jwt: listed.jwt.as_ref().map(|jwt| jwt.verifier()),
     };
     let policy = Policy::login();
     let granted = tidings_token::check(Door::Rtm, &keys, &policy, user.as_str(), now_unix_s, token);
     let grant = granted
         .map(|granted| Grant::of(granted, listed))
-        .map_err(|refusal| Refused {
-            outcome: match refusal {
-                Refusal::Expired { .. } => Outcome::TokenExpired,
-                _ => Outcome::InvalidToken,
-            },
-            text: refusal.to_string(),
-        })?;
+        .map_err(|refusal| refused_by(listed, &refusal))?;
     match listed.has_taken_back(user, &grant.proof) {
         false => Ok(grant),
         true => Err(Refused {

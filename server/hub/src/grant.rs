@@ -11,6 +11,8 @@ pub struct Grant {
     pub expires_s: Option<u64>,
     /// What it permits.
     pub rights: Restriction,
+    /// Whether it says that its user is part of the app's backend.
+    pub is_service: bool,
     /// By what it can be taken back.
     pub proof: Proof,
 }

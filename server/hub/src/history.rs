@@ -339,8 +339,8 @@ impl History {
         self.store(kernel, op, pending, out);
     }
 
-    /// The conversation, if the caller may read it: one with its own user, or a channel that it has joined, if it has a
-    /// session.
+    /// The conversation, if the caller may read it: one with its own user, or a channel that it has
+    /// joined, if it has a session.
     /// Otherwise answers the request (contract SEC-8).
     fn readable(
         caller: Caller,

@@ -231,7 +231,10 @@ impl Hub {
             Input::Settle => self.handle_settle(out),
             Input::Load { hubs, boot } => {
                 self.invitations
-                    .handle_load(hubs, boot, &mut self.kernel, out)
+                    .handle_load(hubs, boot, &mut self.kernel, out);
+                if !fault!(CrashLeavesLoginsOpen) {
+                    self.kernel.sync_events_at_start(hubs, out);
+                }
             }
             Input::Restore(snapshot) => self.handle_restore(*snapshot, out),
         }
@@ -248,6 +251,15 @@ impl Hub {
         match self.kernel.connections.get(&connection)? {
             Stage::Serving(key) => Some(&self.kernel.sessions.get(*key)?.user),
             _ => None,
+        }
+    }
+
+    /// Whether whoever is logged in on a connection is part of a backend, for which no rate of
+    /// clients is meant.
+    pub fn is_service(&self, connection: ConnectionId) -> bool {
+        match self.kernel.connections.get(&connection) {
+            Some(Stage::Serving(key)) => self.kernel.traits_of(*key).is_service,
+            _ => false,
         }
     }
 
@@ -342,7 +354,11 @@ impl Hub {
                     Attributes::drop_lost_attributes(*user, lost_ts, &mut self.kernel, out)
                 }
                 Timer::Sweep => self.attributes.sweep_attributes(&mut self.kernel, out),
-                Timer::HistorySweep => self.history.sweep_histories(&mut self.kernel, out),
+                Timer::HistorySweep => {
+                    self.history.sweep_histories(&mut self.kernel, out);
+                    self.kernel.trim_events(None, out);
+                }
+                Timer::EventSync => self.kernel.begin_event_sync(out),
             }
         }
         while let Some(settled) = self.kernel.asks.pop_due(self.kernel.now.mono_ms) {
@@ -555,6 +571,9 @@ impl Hub {
 
     /// The store has answered: whoever has given it the operation goes on.
     fn handle_store_answer(&mut self, ticket: Ticket, answer: StoreAnswer, out: &mut dyn Sink) {
+        let Some(answer) = self.kernel.take_event_answer(ticket, answer, out) else {
+            return;
+        };
         let Some(tag) = self.kernel.stores.take(ticket) else {
             // A store that answers twice is at fault, and is not let in.
             return;
@@ -567,6 +586,7 @@ impl Hub {
                 &mut self.kernel,
                 out,
             ),
+            StoreTag::Events => self.kernel.finish_event_store(ticket, answer, out),
             StoreTag::Forgotten => {}
             StoreTag::History => {
                 self.history

@@ -19,20 +19,16 @@ mod tests;
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use tidings_fault::fault;
 use tidings_token::Access;
 use tidings_wire::codes::Outcome;
-use tidings_wire::frame::encode_server;
 use tidings_wire::limits::{
     INVITATION_CONFIRM_WAIT_MS, INVITATION_RING_AGAIN_MS, INVITATIONS_OPEN_MAX,
 };
-use tidings_wire::names::UserId;
-use tidings_wire::proto::server_message::Kind;
-use tidings_wire::proto::{IncomingInvitation, InvitationEnd, Invite};
+use tidings_wire::proto::{InvitationEnd, Invite};
 
 use crate::bus_ops::{BusOp, CalleeWord, Decision, InvitationWord, Publication, RingFate, Topic};
-use crate::ids::{InvitationId, SessionId, SessionKey, UserKey};
+use crate::ids::{InvitationId, SessionKey, UserKey};
 use crate::invitations::check::check_invite;
 use crate::invitations::state::{
     CALLEE_BACK_WAIT_MS, Invitation, InvitationStore, Invitations, State, Told,
@@ -44,42 +40,6 @@ use crate::kernel::reply::error;
 use crate::kernel::timers::Timer;
 use crate::rates;
 use crate::store_ops::StoreAnswer;
-
-/// An invitation that is sent now, to be offered when its record is durable. `from`: its caller, its session or what
-/// stands for one, and who owns it.
-pub(crate) fn new_invitation(
-    id: InvitationId,
-    (user, session, owner): (&UserKey, SessionId, Option<SessionKey>),
-    callee: UserId,
-    call: Invite,
-    now_ms: u64,
-) -> Invitation {
-    let frame = encode_server(Kind::IncomingInvitation(IncomingInvitation {
-        id: Bytes::copy_from_slice(&id.0),
-        caller_id: user.user.to_string(),
-        content: call.content,
-        channel: call.channel,
-        r#type: call.r#type,
-    }));
-    Invitation {
-        id,
-        number: call.number,
-        session,
-        owner,
-        revision: 0,
-        callee: UserKey {
-            app: user.app.clone(),
-            user: callee,
-        },
-        frame,
-        state: State::Pending { again_ms: u64::MAX },
-        is_received: false,
-        was_callee_there: false,
-        sent_ms: now_ms,
-        is_from_outside: owner.is_none(),
-        rings_on: None,
-    }
-}
 
 impl Invitations {
     /// A store operation of ours is answered.
@@ -151,7 +111,7 @@ impl Invitations {
         let user = session.user.clone();
         session.invitations.last_number = call.number;
         let from = (&user, session.id, Some(key));
-        let invitation = new_invitation(id, from, callee, call, now_ms);
+        let invitation = Invitation::new(id, from, callee, call, now_ms);
         self.insert_invitation(&user, invitation, out);
         self.write_invitation(&user, id, Told::Sent(caller), kernel, out);
     }

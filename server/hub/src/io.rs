@@ -18,6 +18,11 @@ use crate::store_ops::{StoreAnswer, StoreOp};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Ticket(pub u64);
 
+impl Ticket {
+    /// Of a store operation for whose answer nobody waits. A hub is told only that it has failed.
+    pub const NOBODY: Self = Self(u64::MAX);
+}
+
 /// An input.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Input {
@@ -101,8 +106,9 @@ pub enum Input {
         /// When it was opened, by the clock that all hubs of the node share. Monotonic milliseconds.
         opened_ms: u64,
     },
-    /// Somebody without a session calls. Whoever gives this has checked that it may be; rights and rates of the user that
-    /// it speaks for do not apply, the app's quotas do. Answered by [`Effect::Answer`], in any case and once.
+    /// Somebody without a session calls. Whoever gives this has checked that it may be; rights and
+    /// rates of the user that it speaks for do not apply, the app's quotas do. Answered by
+    /// [`Effect::Answer`], in any case and once.
     Outside {
         /// Comes back with the answer; unique among the calls from outside of one hub and life.
         ticket: Ticket,

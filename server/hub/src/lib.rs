@@ -13,7 +13,8 @@
 //! - `kernel` is what every feature may use, and it uses none: sessions and users, clocks and timers, the outbox,
 //!   rates, permissions, answers to callers.
 //!
-//! Reading order: [`io`] (everything that goes in and comes out), [`outside`] (calls without a session), [`bus_ops`] and [`store_ops`] (the words spoken with
+//! Reading order: [`io`] (everything that goes in and comes out), [`outside`] (calls without a
+//! session), [`bus_ops`] and [`store_ops`] (the words spoken with
 //! bus and store), `hub` (the entry), `kernel` and `kernel::session`, `life::requests` (which call goes where), then
 //! any feature, its `state` first.
 //!
@@ -52,6 +53,7 @@ mod hub;
 pub mod ids;
 mod invitations;
 pub mod io;
+pub mod jwt;
 mod kernel;
 mod life;
 pub mod outside;

@@ -1,7 +1,8 @@
 //! Calls from outside: what somebody without a session asks of a hub, and what it is answered.
 //!
-//! Whoever gives such a call has looked at what it may do: the hub asks no token. A call that a client could make is
-//! executed by the code that executes a client's; the app's quotas count, the rates of its users do not.
+//! Whoever gives such a call has looked at what it may do: the hub asks no token. A call that a
+//! client could make is executed by the code that executes a client's; the app's quotas count, the
+//! rates of its users do not.
 
 use std::net::IpAddr;
 
@@ -16,22 +17,26 @@ use crate::ids::{ChannelKey, ConnectionId, InvitationId, MessageId, SessionId, U
 /// Entries of one answer at most, whatever a call asks for.
 pub const OUTSIDE_PAGE_MAX: u16 = 1_000;
 
-/// A call.
+/// A call of somebody without a session.
 #[derive(Debug, Clone, PartialEq)]
 pub enum OutsideCall {
-    /// What a client could ask as this user, who need neither be logged in nor a member of the channel that it names:
-    /// messages to users and channels, histories, attributes, presence, member lists and counts, invitations.
+    /// What a client could ask as this user, who need neither be logged in nor a member of the
+    /// channel that it names: messages to users and channels, histories, attributes, presence,
+    /// member lists and counts, invitations.
     ///
-    /// Names follow the wide rule. Order: calls of one user that one hub is given take effect in that order; give
-    /// all of them to one hub. Against the same user's own session no order is promised.
+    /// Names follow the wide rule. Order: calls of one user that one hub is given take effect in
+    /// that order; give all of them to one hub. Against the same user's own session no order is
+    /// promised.
     AsUser {
-        /// As whom.
+        /// As whom the call is made.
         from: UserKey,
-        /// The call, as a client would make it. `Invite::number` is not looked at: the answer names the invitation.
+        /// The call, as a client would make it. `Invite::number` is not looked at: the answer names
+        /// the invitation.
         call: request::Call,
     },
-    /// Sessions of this hub: [`OutsideAnswer::Sessions`]. Asked of each hub. Cost: O(1) for one user; else a look at
-    /// each session that lies before `after`, some nanoseconds each, and then at those that are listed.
+    /// Sessions of this hub: [`OutsideAnswer::Sessions`]. Asked of each hub. Cost: O(1) for one
+    /// user; else a look at each session that lies before `after`, some nanoseconds each, and then
+    /// at those that are listed.
     Sessions {
         /// Of this app.
         app: AppId,
@@ -42,8 +47,9 @@ pub enum OutsideCall {
         /// At most so many, and at most [`OUTSIDE_PAGE_MAX`].
         limit: u16,
     },
-    /// Channels with a member here: [`OutsideAnswer::Channels`], in the order of their names. Asked of each hub; a
-    /// channel with members on two hubs is listed by both. Cost: a look at each channel of the hub.
+    /// Channels with a member here: [`OutsideAnswer::Channels`], in the order of their names. Asked
+    /// of each hub; a channel with members on two hubs is listed by both. Cost: a look at each
+    /// channel of the hub.
     Channels {
         /// Of this app.
         app: AppId,
@@ -51,34 +57,35 @@ pub enum OutsideCall {
         prefix: String,
         /// Those behind this name.
         after: Option<ChannelName>,
-        /// As above.
+        /// At most so many channels, and at most [`OUTSIDE_PAGE_MAX`].
         limit: u16,
     },
     /// A user: [`OutsideAnswer::User`]. Asked of each hub. Cost: O(channels of the user).
     User {
-        /// Who.
+        /// The user of an app.
         user: UserKey,
     },
     /// Ends the user's sessions here, or closes their connections, if the code lets clients resume:
     /// [`OutsideAnswer::Count`] of them. Asked of each hub.
     Disconnect {
-        /// Whose.
+        /// The user whose sessions end.
         user: UserKey,
         /// This one only.
         session: Option<SessionId>,
-        /// What the client is told. `Banned`: RTM 1.x `ABORTED` with `BANNED_BY_SERVER`, legacy `onLogout` 103.
+        /// What the client is told. `Banned`: RTM 1.x `ABORTED` with `BANNED_BY_SERVER`, legacy
+        /// `onLogout` 103.
         code: CloseCode,
     },
-    /// Takes a member out of a channel: the others see it leave, and so does its client. [`OutsideAnswer::Count`] of
-    /// its sessions here. Asked of each hub.
+    /// Takes a member out of a channel: the others see it leave, and so does its client.
+    /// [`OutsideAnswer::Count`] of its sessions here. Asked of each hub.
     RemoveMember {
-        /// From where.
+        /// The channel from which it is taken out.
         channel: ChannelKey,
-        /// Whom.
+        /// The member that is taken out.
         user: UserId,
     },
-    /// Invitations under way that this hub writes: [`OutsideAnswer::Invitations`]. Asked of each hub. Cost: a look at
-    /// each of them.
+    /// Invitations under way that this hub writes: [`OutsideAnswer::Invitations`]. Asked of each
+    /// hub. Cost: a look at each of them.
     Invitations {
         /// Of this app.
         app: AppId,
@@ -87,24 +94,25 @@ pub enum OutsideCall {
         /// At most so many, and at most [`OUTSIDE_PAGE_MAX`].
         limit: u16,
     },
-    /// Decides an invitation as its callee, who need not be logged in: [`OutsideAnswer::Count`]; 0 = this hub does not
-    /// write it, or it is decided. Asked of each hub. A caller's client is asked before an acceptance counts.
+    /// Decides an invitation as its callee, who need not be logged in: [`OutsideAnswer::Count`]; 0
+    /// = this hub does not write it, or it is decided. Asked of each hub. A caller's client is
+    /// asked before an acceptance counts.
     DecideInvitation {
         /// Who has sent it.
         caller: UserKey,
-        /// Which.
+        /// As the ring or the list names it.
         id: InvitationId,
         /// Who is invited.
         callee: UserId,
         /// Yes or no, with at most 8 KiB of text.
         decision: Decision,
     },
-    /// Cancels an invitation, whoever has sent it: [`OutsideAnswer::Count`] when that is durable; 0 = this hub does
-    /// not write it, or it has ended. Both sides are told. Asked of each hub.
+    /// Cancels an invitation, whoever has sent it: [`OutsideAnswer::Count`] when that is durable; 0
+    /// = this hub does not write it, or it has ended. Both sides are told. Asked of each hub.
     EndInvitation {
         /// Who has sent it.
         caller: UserKey,
-        /// Which.
+        /// As the ring or the list names it.
         id: InvitationId,
     },
 }
@@ -135,32 +143,32 @@ pub enum OutsideAnswer {
         outcome: PeerOutcome,
         /// As the receiver is told it.
         id: MessageId,
-        /// When the server has received it, in Unix milliseconds, as the receiver is told it; a receiver that has had
-        /// a later stamp is told that one instead.
+        /// When the server has received it, in Unix milliseconds, as the receiver is told it; a
+        /// receiver that has had a later stamp is told that one instead.
         server_ts: u64,
     },
     /// A channel message has its place in the channel's order; with `history`, its copy is durable.
     SentToChannel {
         /// Names it for whoever has sent it; receivers are not told it.
         id: MessageId,
-        /// As above.
+        /// When the server has received it, in Unix milliseconds.
         server_ts: u64,
     },
     /// An invitation is durable, and offered to the callee from now on.
     Invited(InvitationId),
-    /// Of every other call as a user, and of any call that was refused: as a client would be answered. An error has
-    /// its code and its text.
+    /// Of every other call as a user, and of any call that was refused: as a client would be
+    /// answered. An error has its code and its text.
     Call(reply::Result),
     /// Sessions, in no order that means anything.
     Sessions {
-        /// They.
+        /// The sessions of this page.
         sessions: Vec<SessionEntry>,
         /// Where the next page begins: its `after`. `None` = these were the last.
         next: Option<u64>,
     },
     /// Channels, in the order of their names.
     Channels {
-        /// They.
+        /// The channels of this page.
         channels: Vec<ChannelEntry>,
         /// There are more behind them.
         has_more: bool,
@@ -169,7 +177,7 @@ pub enum OutsideAnswer {
     User(Option<Box<UserEntry>>),
     /// Invitations, the oldest of each caller first.
     Invitations {
-        /// They.
+        /// The invitations of this page.
         invitations: Vec<InvitationEntry>,
         /// There are more of them.
         has_more: bool,
@@ -192,9 +200,9 @@ pub enum PeerOutcome {
 /// A session, as a list shows it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SessionEntry {
-    /// Whose.
+    /// The user who has logged in.
     pub user: UserKey,
-    /// Its name.
+    /// The name of the login, which stays over its connections.
     pub session: SessionId,
     /// What its client can do, by which protocols can be told apart.
     pub traits: Traits,
@@ -214,7 +222,7 @@ pub struct SessionEntry {
     pub channels: u32,
     /// Frames that its client has not confirmed, and their bytes.
     pub queue_frames: u64,
-    /// See `queue_frames`.
+    /// Bytes of the frames that its client has not confirmed.
     pub queue_bytes: u64,
     /// When its token ends, in Unix seconds; `None` = never.
     pub token_ends_s: Option<u64>,
@@ -230,7 +238,7 @@ impl SessionEntry {
 /// A channel, as a list shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChannelEntry {
-    /// Its name.
+    /// The name, which is unique in its app.
     pub channel: ChannelName,
     /// Members on all hubs, as this hub knows them.
     pub members: u32,
@@ -250,7 +258,7 @@ pub struct UserEntry {
 /// An invitation under way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvitationEntry {
-    /// Its name.
+    /// As the callee's client is told it.
     pub id: InvitationId,
     /// Who has sent it.
     pub caller: UserKey,
@@ -271,7 +279,7 @@ pub struct InvitationEntry {
 pub enum InvitationStage {
     /// It has not reached the callee's client.
     Pending,
-    /// It rings.
+    /// The callee's client has it, and nobody has decided.
     Ringing,
     /// The callee accepts, and the caller's client is asked.
     Accepting,

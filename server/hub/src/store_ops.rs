@@ -11,6 +11,7 @@ use bytes::Bytes;
 use tidings_wire::names::{AppId, UserId};
 use tidings_wire::proto::AttributeWrite;
 
+use self::events::{EventAnswer, EventOp, NewEvent};
 use self::records::{RecordAnswer, RecordOp};
 use crate::ids::{ChannelKey, InvitationId, MessageId, UserKey};
 
@@ -363,12 +364,16 @@ pub enum StoreOp {
         /// Most records in the answer.
         count_max: usize,
     },
+    /// Appends an event to its app's stream, if it is news. Answer: `Events`.
+    EventAppend(Box<NewEvent>),
+    /// Reads streams of events, or sets them right. Answer: `Events`.
+    Events(Box<EventOp>),
     /// Reads or writes small tables. Answer: `Record`.
     Record(Box<RecordOp>),
 }
 
 impl StoreOp {
-    /// The key that orders the operation; `None` for one that is not ordered. Operations on tables are
+    /// The key that orders the operation; `None` for one that is not ordered. Events and records of tables are
     /// carried out in the order in which they reach the store.
     pub fn key(&self) -> Option<StoreKey> {
         match self {
@@ -395,6 +400,8 @@ impl StoreOp {
             StoreOp::AttributeOwners { .. }
             | StoreOp::HistoryList { .. }
             | StoreOp::InvitationList { .. }
+            | StoreOp::EventAppend(_)
+            | StoreOp::Events(_)
             | StoreOp::Record(_) => None,
         }
     }
@@ -496,6 +503,8 @@ pub enum StoreAnswer {
         /// Whether more follow.
         has_more: bool,
     },
+    /// What has come of an operation on streams of events.
+    Events(Box<EventAnswer>),
     /// What has come of an operation on tables.
     Record(Box<RecordAnswer>),
     /// Not carried out: the disk is full, failing or the store is shutting down.

@@ -121,6 +121,21 @@ const PROVEN: &[(&str, &str, &str)] = &[
         "a_user_who_is_not_watched_is_pinged_after_ten_seconds",
     ),
     (
+        "event_queue_max",
+        "server/store/src/contract/events.rs",
+        "a_queue_of_events_is_bounded",
+    ),
+    (
+        "events_age_ms",
+        "server/store/src/contract/events.rs",
+        "events_are_bounded_by_count_and_age",
+    ),
+    (
+        "events_max",
+        "server/store/src/contract/events.rs",
+        "events_are_bounded_by_count_and_age",
+    ),
+    (
         "history_age_ms",
         "server/store/src/contract/history.rs",
         "a_history_is_bounded_by_count_and_age",

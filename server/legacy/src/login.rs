@@ -60,11 +60,11 @@ pub enum LoginRefusal {
 /// logins do not extend it. Source: signaling 4.8.
 pub const LATE_LOGIN_S: u64 = 600;
 
-/// Checks a login's token; `None` = the app has no certificate. `was_in_lately` = the account was
+/// Checks a login's token; `None` = the app has neither certificates nor keys for JSON Web Tokens. `was_in_lately` = the account was
 /// logged in with this very token a moment ago (4.8).
 ///
 /// # Errors
-/// The reason to send to the client.
+/// What is wrong with the token.
 pub fn check_token(
     keys: &AppKeys<'_>,
     rules: &AppRules,
@@ -72,8 +72,8 @@ pub fn check_token(
     now_unix_s: u64,
     token: &str,
     was_in_lately: bool,
-) -> Result<Option<Granted>, LoginRefusal> {
-    if keys.certificates.is_empty() {
+) -> Result<Option<Granted>, Refusal> {
+    if keys.certificates.is_empty() && keys.jwt.is_none() {
         return Ok(None);
     }
     let policy = Policy {
@@ -83,11 +83,7 @@ pub fn check_token(
         leeway_s: if was_in_lately { LATE_LOGIN_S } else { 0 },
         ..Policy::login()
     };
-    match check(Door::Legacy, keys, &policy, account, now_unix_s, token) {
-        Ok(granted) => Ok(Some(granted)),
-        Err(Refusal::Expired { .. }) => Err(LoginRefusal::TokenExpired),
-        Err(_) => Err(LoginRefusal::TokenInvalid),
-    }
+    check(Door::Legacy, keys, &policy, account, now_unix_s, token).map(Some)
 }
 
 #[cfg(test)]
@@ -101,10 +97,12 @@ mod tests {
     const KEYS: AppKeys<'_> = AppKeys {
         app_id: APP,
         certificates: &["5CFd2fd1755d40ecb72977518be15d3b"],
+        jwt: None,
     };
 
-    fn ask(rules: &AppRules, now_s: u64, lately: bool) -> Result<Option<u64>, LoginRefusal> {
-        let granted = check_token(&KEYS, rules, "2882341273", now_s, TOKEN, lately)?;
+    fn ask(rules: &AppRules, now_s: u64, lately: bool) -> Result<Option<u64>, &'static str> {
+        let granted = check_token(&KEYS, rules, "2882341273", now_s, TOKEN, lately);
+        let granted = granted.map_err(|refusal| refusal.reason())?;
         Ok(granted.map(|granted| granted.expires_at_unix_s))
     }
 
@@ -119,10 +117,10 @@ mod tests {
     fn tokens_of_the_legacy_format_are_taken_where_they_are_switched_on() {
         let rules = switched_on();
         let off = ask(&AppRules::default(), ENDS_S - 1, false);
-        assert_eq!(off, Err(LoginRefusal::TokenInvalid));
+        assert_eq!(off, Err("malformed"));
         assert_eq!(ask(&rules, ENDS_S - 1, false), Ok(Some(ENDS_S)));
         let other = check_token(&KEYS, &rules, "other", ENDS_S - 1, TOKEN, false);
-        assert_eq!(other, Err(LoginRefusal::TokenInvalid));
+        assert!(other.is_err_and(|refusal| refusal.reason() == "invalid_signature"));
     }
 
     #[test]
@@ -131,7 +129,7 @@ mod tests {
         let day_s = 86_400;
         assert_eq!(ask(&rules, ENDS_S - day_s, false), Ok(Some(ENDS_S)));
         let early = ask(&rules, ENDS_S - day_s - 1, false);
-        assert_eq!(early, Err(LoginRefusal::TokenInvalid));
+        assert_eq!(early, Err("malformed"));
         let patient = AppRules {
             legacy_token_max_s: 0,
             ..rules
@@ -142,12 +140,12 @@ mod tests {
     #[test]
     fn its_end_counts_but_for_ten_minutes_of_those_who_were_in() {
         let rules = switched_on();
-        assert_eq!(ask(&rules, ENDS_S, false), Err(LoginRefusal::TokenExpired));
+        assert_eq!(ask(&rules, ENDS_S, false), Err("expired"));
         assert_eq!(ask(&rules, ENDS_S, true), Ok(Some(ENDS_S)));
         let last = ENDS_S + LATE_LOGIN_S - 1;
         assert_eq!(ask(&rules, last, true), Ok(Some(ENDS_S)));
         let late = ask(&rules, last + 1, true);
-        assert_eq!(late, Err(LoginRefusal::TokenExpired));
+        assert_eq!(late, Err("expired"));
     }
 
     #[test]
@@ -155,12 +153,14 @@ mod tests {
         let none = AppKeys {
             app_id: APP,
             certificates: &[],
+            jwt: None,
         };
         let say = |keys: &AppKeys<'_>, rules: &AppRules| {
             check_token(keys, rules, "a", 1, "_no_need_token", false)
+                .map_err(|refusal| refusal.reason())
         };
         let shut = AppRules::default();
-        assert_eq!(say(&KEYS, &shut), Err(LoginRefusal::TokenInvalid));
+        assert_eq!(say(&KEYS, &shut), Err("malformed"));
         assert_eq!(say(&none, &shut), Ok(None));
         let open = AppRules {
             allows_debug_word: true,

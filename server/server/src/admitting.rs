@@ -190,6 +190,7 @@ impl Worker {
         self.security.entry(connection, entry);
         let claimed = connection.extra().claimed.take();
         connection.begin_serving();
+        connection.flags.is_service = self.cell.hub().is_service(connection.id);
         if let Some(app) = claimed.and_then(|claimed| AppId::parse(&claimed.app).ok()) {
             let has_rates = || apps.settings(&app).rate_limits;
             let lane = self.connections.lanes.join(&app, has_rates);

@@ -47,6 +47,8 @@ pub(crate) struct Flags {
     pub(crate) is_throttled: bool,
     /// It speaks the legacy protocol: a translator stands between it and the hub.
     pub(crate) is_legacy: bool,
+    /// Its client is part of a backend, and has no rates.
+    pub(crate) is_service: bool,
     /// The loop hears of it. One that is answered with what it has said first never needs that.
     pub(crate) is_registered: bool,
     /// The last read took all that had come.

@@ -45,6 +45,7 @@ mod head;
 mod hosting;
 mod http;
 mod kept_sessions;
+mod key_sets;
 mod lanes;
 mod legacy;
 mod listen;
@@ -72,6 +73,7 @@ pub use config::{
 };
 pub use error::StartError;
 pub use http::unbuilt;
+pub use key_sets::{KeySetReport, check_key_url, load_key_set};
 pub use media::{MediaFile, MediaFiles};
 pub use memory::{MEMORY_MIN, memory_max_default, memory_used};
 pub use network::{Network, NetworkError};
@@ -86,6 +88,7 @@ pub use tidings_api::{Rates, Settings as ApiSettings};
 pub use tidings_cell::{CellReport, Counts};
 pub use tidings_hub::counts::AppCounts;
 pub use tidings_hub::credentials::fingerprint;
+pub use tidings_hub::jwt::{JwtLogins, KeySource};
 pub use tidings_hub::{
     AddressPrefix, App, AppSettings, Apps, Ban, Bans, Barred, FOR_EVER, Quotas, RateKind,
 };

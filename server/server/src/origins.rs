@@ -104,7 +104,7 @@ impl Origins {
             };
         };
         let own_list = app.map(|app| &app.origins).filter(|list| !list.is_empty());
-        let asks_for_token = app.is_some_and(|app| !app.certificates.is_empty());
+        let asks_for_token = app.is_some_and(App::needs_token);
         let is_admitted = match (own_list, self) {
             // Patterns are checked where they are given; one that is none admits nobody.
             (Some(list), _) => list.iter().any(|text| {

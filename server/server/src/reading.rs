@@ -392,7 +392,10 @@ impl Worker {
             return;
         };
         let (id, lane) = (connection.id, connection.lane);
-        if work == 0 || !connection.is_open() || !self.connections.lanes.has_rates(lane) {
+        if work == 0 || !connection.is_open() || connection.flags.is_service {
+            return;
+        }
+        if !self.connections.lanes.has_rates(lane) {
             return;
         }
         let Some(connection) = self.connections.get(slot) else {

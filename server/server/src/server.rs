@@ -21,7 +21,6 @@ use tidings_hub::used::UsedRates;
 use tidings_hub::{Apps, HubConfig, Snapshot, Ticket};
 use tidings_legacy::AppRules;
 use tidings_store::embedded::{EmbeddedEngine, Options, Snapshots};
-use tidings_store::records::Records;
 use tidings_store::{
     Access, AnswerSink, Bounds as StoredBounds, Committer, Engine, Health, MemoryEngine, Submitter,
 };
@@ -32,6 +31,7 @@ use crate::clock::Clock;
 use crate::config::{DRAIN_WINDOW_MS_MAX, HUBS_MAX, ServerConfig, StoreConfig};
 use crate::error::StartError;
 use crate::gate::Gate;
+use crate::key_sets::{AppsPlace, KeySetReport, KeySets, Reports};
 use crate::legacy::LegacyDoor;
 use crate::mailbox::{Envelope, Inbox, Mailbox};
 use crate::media::{Bounds, Directory, MediaStore};
@@ -133,9 +133,9 @@ impl Server {
             keys,
             admin: office.clone(),
             apps: apps.clone(),
-            records: Records::new(committer.submitter()),
+            store: committer.submitter(),
             settings,
-            seed: random()?,
+            seed: seed()?,
         });
         let api_router = tidings_api::router(api.clone());
         let (http, http_thread) = http::start(http::HttpParts {
@@ -219,6 +219,14 @@ impl Server {
         let (hubs, boot) = (config.hubs, clock.boot());
         tell(&mailboxes, || Envelope::Load { hubs, boot });
         tell(&mailboxes, || Envelope::Open);
+        let place = Arc::new(AppsPlace::new(
+            media.clone(),
+            api.clone(),
+            mailboxes.clone(),
+        ));
+        let key_sets = Reports::default();
+        let mut sets = KeySets::new(place.clone(), key_sets.clone());
+        sets.look(&apps);
         let (control, commands) = channel();
         let drain = ServerHandle {
             control,
@@ -227,6 +235,7 @@ impl Server {
             store: committer.submitter(),
             snapshots,
             office,
+            key_sets,
         };
         let supervisor = Supervisor {
             drain: Duration::from_millis(config.drain_window_ms) + DRAIN,
@@ -241,6 +250,8 @@ impl Server {
             media,
             api,
             api_port,
+            place,
+            key_sets: sets,
             http_thread,
             committer,
         };
@@ -318,6 +329,7 @@ pub struct ServerHandle {
     store: Submitter,
     snapshots: Option<Snapshots>,
     office: Arc<Admin>,
+    key_sets: Reports,
 }
 
 impl std::fmt::Debug for ServerHandle {
@@ -346,6 +358,11 @@ impl ServerHandle {
     /// Takes snapshots of the store; `None` = it is kept in memory.
     pub fn snapshots(&self) -> Option<Snapshots> {
         self.snapshots.clone()
+    }
+
+    /// The key sets of apps (JWKS) that the server keeps up to date.
+    pub fn key_sets(&self) -> Vec<KeySetReport> {
+        self.key_sets.all()
     }
 
     /// Whether every hub has had a turn within the time: false for a server that is stuck or has
@@ -427,6 +444,8 @@ struct Supervisor {
     media: Arc<http::MediaDoor>,
     api: Arc<Api>,
     api_port: Option<ApiPort>,
+    place: Arc<AppsPlace>,
+    key_sets: KeySets,
     http_thread: JoinHandle<()>,
     committer: Committer,
 }
@@ -441,12 +460,9 @@ impl Supervisor {
             }
             match commands.recv_timeout(wait) {
                 Ok(Command::Apps(apps, told)) => {
-                    let apps = Apps::clone(&apps).counting_on(&self.media.apps());
-                    let apps = Arc::new(apps);
+                    let apps = self.place.replace(&apps);
                     self.committer.set_bounds(stored_bounds(&apps));
-                    self.media.replace_apps(apps.clone());
-                    self.api.replace_apps(apps.clone());
-                    self.tell(|| Envelope::Apps(apps.clone()));
+                    self.key_sets.look(&apps);
                     let _ = told.send(());
                 }
                 Ok(Command::LegacyRules(rules)) => self.node.legacy.replace_rules(rules),
@@ -480,6 +496,8 @@ impl Supervisor {
         if let Some(directory) = self.directory {
             keep(&directory, self.node.clock, is_settled, &snapshots);
         }
+        self.key_sets.end();
+        drop(self.place);
         drop(self.node);
         drop(self.media);
         drop(self.api);

@@ -75,6 +75,9 @@ impl RecordCache {
 fn is_kept(key: &[u8]) -> bool {
     key.first().is_some_and(|kind| {
         [
+            Kind::EventChannel as u8,
+            Kind::EventHead as u8,
+            Kind::EventUser as u8,
             Kind::InboxHead as u8,
             Kind::NumberCeiling as u8,
             Kind::Touched as u8,

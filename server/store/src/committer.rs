@@ -16,6 +16,7 @@ use tidings_hub::store_ops::records::RecordOp;
 use tidings_hub::store_ops::{StoreAnswer, StoreOp};
 
 use crate::engine::{Access, Engine, Health};
+use crate::feed::{Feed, LostEvents};
 use crate::usage::Bounds;
 
 /// Bound: operations that wait. The group being carried out may hold as many again. A longer queue
@@ -24,6 +25,10 @@ pub const QUEUE_OPERATIONS_MAX: usize = 4096;
 
 /// Bound: bytes that wait. An empty queue accepts one operation of any size.
 pub const QUEUE_BYTES_MAX: usize = 8 << 20;
+
+/// Bound: events that wait to be appended, besides the operations: a crowd that logs in must not
+/// push out what somebody waits for. One more is lost, which its app is told.
+pub const QUEUE_EVENTS_MAX: usize = 16_384;
 
 /// How often an idle engine that does not accept everything is tended to.
 const TEND_INTERVAL: Duration = Duration::from_secs(1);
@@ -83,6 +88,7 @@ impl Committer {
         queue.status.health = engine.health();
         let shared = Arc::new(Shared {
             queue: Mutex::new(queue),
+            feed: Arc::default(),
             changed: Condvar::new(),
         });
         let theirs = Arc::clone(&shared);
@@ -148,15 +154,9 @@ impl Submitter {
     ) {
         let mut queue = self.shared.lock();
         for (ticket, op) in operations {
-            let bytes = op_bytes(&op);
-            if let Some(reason) = queue.refusal(bytes) {
-                queue.status.refused += 1;
+            if let Err(reason) = queue.push(op, Owner::Hub(hub, ticket)) {
                 refused.push((ticket, StoreAnswer::Failed { reason }));
-                continue;
             }
-            queue.status.queued_bytes += bytes;
-            queue.owners.push(Owner::Hub(hub, ticket));
-            queue.ops.push(op);
         }
         let has_work = !queue.ops.is_empty();
         drop(queue);
@@ -171,17 +171,18 @@ impl Submitter {
     /// without an answer, it is dropped.
     pub fn submit_one(&self, op: StoreOp, answer: impl FnOnce(StoreAnswer) + Send + 'static) {
         let mut queue = self.shared.lock();
-        let bytes = op_bytes(&op);
-        if let Some(reason) = queue.refusal(bytes) {
-            queue.status.refused += 1;
+        if let Some(reason) = queue.refusal(&op) {
+            queue.note_refused(&op);
             drop(queue);
             return answer(StoreAnswer::Failed { reason });
         }
-        queue.status.queued_bytes += bytes;
-        queue.owners.push(Owner::Caller(Box::new(answer)));
-        queue.ops.push(op);
+        queue.accept(op, Owner::Caller(Box::new(answer)));
         drop(queue);
         self.shared.changed.notify_one();
+    }
+
+    pub(crate) fn feed(&self) -> &Arc<Feed> {
+        &self.shared.feed
     }
 
     /// The store's state.
@@ -196,12 +197,16 @@ impl Submitter {
 
 /// Who gets an answer.
 enum Owner {
+    /// Nobody: the store itself has asked.
+    Store,
     Hub(HubId, Ticket),
     Caller(Box<dyn FnOnce(StoreAnswer) + Send>),
 }
 
 struct Shared {
     queue: Mutex<Queue>,
+    /// Whom new events are told to.
+    feed: Arc<Feed>,
     /// There is work, or the committer is closing.
     changed: Condvar,
 }
@@ -218,6 +223,10 @@ struct Queue {
     /// Who gets the answer of each operation: as long as `ops`.
     owners: Vec<Owner>,
     ops: Vec<StoreOp>,
+    /// How many of them append events.
+    events: usize,
+    /// Events that could not be written, to be told to their apps.
+    lost: LostEvents,
     is_closing: bool,
     status: Status,
     /// Newly queued operations, not yet given to the engine.
@@ -225,10 +234,43 @@ struct Queue {
 }
 
 impl Queue {
-    fn refusal(&self, bytes: usize) -> Option<String> {
-        let (operations, queued_bytes) = (self.ops.len(), self.status.queued_bytes);
+    /// Queues an operation, or returns why it does not fit.
+    fn push(&mut self, op: StoreOp, owner: Owner) -> Result<(), String> {
+        if let Some(reason) = self.refusal(&op) {
+            self.note_refused(&op);
+            return Err(reason);
+        }
+        self.accept(op, owner);
+        Ok(())
+    }
+
+    fn accept(&mut self, op: StoreOp, owner: Owner) {
+        if matches!(op, StoreOp::EventAppend(_)) {
+            self.events += 1;
+        } else {
+            self.status.queued_bytes += op_bytes(&op);
+        }
+        self.owners.push(owner);
+        self.ops.push(op);
+    }
+
+    fn note_refused(&mut self, op: &StoreOp) {
+        self.status.refused += 1;
+        self.lost.note(op);
+    }
+
+    fn refusal(&self, op: &StoreOp) -> Option<String> {
+        let bytes = op_bytes(op);
+        let (operations, queued_bytes) = (self.ops.len() - self.events, self.status.queued_bytes);
         if self.is_closing {
             Some("the store is shutting down; try again when the server is back".into())
+        } else if matches!(op, StoreOp::EventAppend(_)) {
+            (self.events >= QUEUE_EVENTS_MAX).then(|| {
+                format!(
+                    "the disk does not keep up: {} events are waiting",
+                    self.events
+                )
+            })
         } else if operations >= QUEUE_OPERATIONS_MAX
             || (operations > 0 && queued_bytes + bytes > QUEUE_BYTES_MAX)
         {
@@ -284,9 +326,13 @@ fn run(engine: impl Engine, sink: &impl AnswerSink, shared: &Shared) {
         let start = Instant::now();
         let health = carry_out(&mut engine, &mut group);
         is_well = health.access == Access::Full;
+        let lost = LostEvents::of_group(&group.ops, &group.answers);
+        shared.feed.publish(&group.answers);
         let spent_us = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
         {
-            let status = &mut shared.lock().status;
+            let queue = &mut shared.lock();
+            queue.lost.add(lost);
+            let status = &mut queue.status;
             status.groups += u64::from(!group.ops.is_empty());
             status.operations += group.ops.len() as u64;
             status.busy_us += spent_us;
@@ -307,7 +353,7 @@ fn run(engine: impl Engine, sink: &impl AnswerSink, shared: &Shared) {
 fn take_group(shared: &Shared, group: &mut Group, is_well: bool) -> bool {
     let mut queue = shared.lock();
     let deadline = Instant::now() + TEND_INTERVAL;
-    while queue.ops.is_empty() {
+    while queue.ops.is_empty() && !(is_well && !queue.lost.is_empty()) {
         if queue.is_closing {
             return false;
         }
@@ -325,6 +371,13 @@ fn take_group(shared: &Shared, group: &mut Group, is_well: bool) -> bool {
     }
     group.owners.clear();
     group.ops.clear();
+    if is_well && !queue.lost.is_empty() {
+        for op in std::mem::take(&mut queue.lost).into_ops() {
+            queue.owners.push(Owner::Store);
+            queue.ops.push(op);
+        }
+    }
+    queue.events = 0;
     std::mem::swap(&mut group.owners, &mut queue.owners);
     std::mem::swap(&mut group.ops, &mut queue.ops);
     queue.status.queued_bytes = 0;
@@ -375,6 +428,11 @@ fn hand_out(group: &mut Group, sink: &impl AnswerSink) {
     let most = group.owners.len();
     for (owner, answer) in group.owners.drain(..).zip(group.answers.drain(..)) {
         let (hub, ticket) = match owner {
+            Owner::Store => continue,
+            // Nobody waits for it; that it has failed is told.
+            Owner::Hub(_, Ticket::NOBODY) if !matches!(answer, StoreAnswer::Failed { .. }) => {
+                continue;
+            }
             Owner::Hub(hub, ticket) => (hub, ticket),
             Owner::Caller(take) => {
                 take(answer);

@@ -1,6 +1,7 @@
 //! Makes the store forget a user.
 
 use tidings_hub::ids::UserKey;
+use tidings_hub::store_ops::events::{EventAnswer, EventOp};
 use tidings_hub::store_ops::{AttributeOwner, Conversation, InboxLosses, StoreAnswer, StoreOp};
 
 use crate::committer::Submitter;
@@ -35,8 +36,8 @@ impl Erasure {
         Self { submitter }
     }
 
-    /// Forgets a user: its inbox, its attributes, its histories with other users, and what it has
-    /// sent to channels. Messages of it that wait in inboxes of others are theirs, and stay.
+    /// Forgets a user: its inbox, its attributes, its histories with other users, what it has sent
+    /// to channels, and its name in events. Messages of it that wait in inboxes of others are theirs, and stay.
     ///
     /// Cost: a look at every history of the store. What was done before an error stays done; do it
     /// again.
@@ -51,6 +52,7 @@ impl Erasure {
             had_attributes,
             ..Erased::default()
         };
+        self.erase_from_events(user)?;
         let mut after = None;
         loop {
             let list = StoreOp::HistoryList {
@@ -72,6 +74,27 @@ impl Erasure {
                 return Ok(erased);
             }
         }
+    }
+
+    /// Events stay, without the user's name: those of others count on their numbers.
+    fn erase_from_events(&self, user: &UserKey) -> Result<(), RecordError> {
+        let mut after = Some(0);
+        while let Some(number) = after {
+            let erase = EventOp::Erase {
+                app: user.app.clone(),
+                user: user.user.clone(),
+                after: number,
+            };
+            let StoreAnswer::Events(answer) = self.ask(StoreOp::Events(Box::new(erase)))? else {
+                return Err(strange());
+            };
+            let EventAnswer::Erased { next } = *answer else {
+                return Err(strange());
+            };
+            after = next;
+        }
+        self.submitter.feed().forget(&user.app);
+        Ok(())
     }
 
     fn erase_inbox(&self, user: &UserKey) -> Result<u64, RecordError> {

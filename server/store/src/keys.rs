@@ -7,7 +7,8 @@
 
 use bytes::Bytes;
 use tidings_fault::fault;
-use tidings_hub::ids::{ChannelKey, InvitationId, UserKey};
+use tidings_hub::ids::{ChannelKey, InvitationId, SessionId, UserKey};
+use tidings_hub::store_ops::events::EventQueue;
 use tidings_hub::store_ops::records::Table;
 use tidings_hub::store_ops::{AttributeOwner, Conversation, InvitationName};
 use tidings_wire::names::{AppId, ChannelName, NameRule, UserId};
@@ -20,6 +21,12 @@ const APP_BYTES: usize = 32;
 pub(crate) enum Kind {
     /// An attribute set.
     Attributes = b'a',
+    /// What the stream of events knows of a channel.
+    EventChannel = b'c',
+    /// An event.
+    Event = b'e',
+    /// The state of an app's stream of events.
+    EventHead = b'f',
     /// The state of a history.
     HistoryHead = b'g',
     /// The state of an inbox.
@@ -32,6 +39,10 @@ pub(crate) enum Kind {
     Message = b'm',
     /// The highest number that any inbox may have reached.
     NumberCeiling = b'n',
+    /// A login whose logout is not in the stream of events yet.
+    OpenLogin = b'o',
+    /// A membership of such a login.
+    OpenMember = b'p',
     /// How many records a scope of a table has.
     RecordCount = b'q',
     /// A record of a table.
@@ -42,18 +53,30 @@ pub(crate) enum Kind {
     Usage = b'u',
     /// Marks that every app that has stored something has its [`Kind::Usage`].
     UsageKnown = b'v',
+    /// What the stream of events knows of a user.
+    EventUser = b'w',
+    /// An event that waits in a queue to be taken.
+    Queued = b'x',
 }
 
 /// A decoded key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Key {
     Attributes(AttributeOwner),
+    Event(AppId, u64),
+    EventChannel(ChannelKey),
+    EventHead(AppId),
+    EventUser(UserKey),
     HistoryHead(Conversation),
     History(Conversation, u64),
     InboxHead(UserKey),
     Invitation(InvitationName),
     Message(UserKey, u64),
     NumberCeiling,
+    /// By the number of its hub.
+    OpenLogin(u32, SessionId),
+    OpenMember(u32, SessionId, ChannelName),
+    Queued(AppId, EventQueue, u64),
     Record(Table, Bytes),
     RecordCount(Table, Bytes),
     Touched(AttributeOwner),
@@ -65,6 +88,21 @@ impl Key {
     pub(crate) fn encode(&self) -> Vec<u8> {
         match self {
             Key::Attributes(owner) => owner_key(Kind::Attributes, owner),
+            Key::Event(app, number) => numbered_key(&[Kind::Event as u8], app, *number),
+            Key::EventChannel(channel) => name_key(
+                &[Kind::EventChannel as u8],
+                &channel.app,
+                channel.channel.as_str(),
+            ),
+            Key::EventHead(app) => [&[Kind::EventHead as u8], app.as_str().as_bytes()].concat(),
+            Key::EventUser(user) => user_key(Kind::EventUser, user),
+            Key::OpenLogin(hub, session) => login_key(Kind::OpenLogin, *hub, session, ""),
+            Key::OpenMember(hub, session, channel) => {
+                login_key(Kind::OpenMember, *hub, session, channel.as_str())
+            }
+            Key::Queued(app, queue, number) => {
+                numbered_key(&[Kind::Queued as u8, *queue as u8], app, *number)
+            }
             Key::HistoryHead(conversation) => conversation_key(Kind::HistoryHead, conversation),
             Key::History(conversation, number) => {
                 let mut key = conversation_key(Kind::History, conversation);
@@ -100,9 +138,16 @@ impl Key {
         if kind == Kind::UsageKnown as u8 {
             return rest.is_empty().then_some(Key::UsageKnown);
         }
-        if kind == Kind::Usage as u8 {
+        if kind == Kind::Usage as u8 || kind == Kind::EventHead as u8 {
             let app = AppId::parse(std::str::from_utf8(rest).ok()?).ok()?;
-            return Some(Key::Usage(app));
+            return Some(if kind == Kind::Usage as u8 {
+                Key::Usage(app)
+            } else {
+                Key::EventHead(app)
+            });
+        }
+        if let Some(key) = decode_event(kind, rest) {
+            return Some(key);
         }
         if kind == Kind::Message as u8 {
             let (user, inbox) = rest.split_at_checked(rest.len().checked_sub(8)?)?;
@@ -157,6 +202,61 @@ impl Key {
             _ => None,
         }
     }
+}
+
+fn decode_event(kind: u8, rest: &[u8]) -> Option<Key> {
+    match kind {
+        kind if kind == Kind::Event as u8 => {
+            let (app, number) = decode_numbered(rest)?;
+            Some(Key::Event(app, number))
+        }
+        kind if kind == Kind::Queued as u8 => {
+            let (queue, rest) = rest.split_first()?;
+            let queue = EventQueue::ALL.into_iter().find(|of| *of as u8 == *queue)?;
+            let (app, number) = decode_numbered(rest)?;
+            Some(Key::Queued(app, queue, number))
+        }
+        kind if kind == Kind::EventUser as u8 => Some(Key::EventUser(decode_user(rest)?)),
+        kind if kind == Kind::EventChannel as u8 => {
+            let (app, name) = decode_name(rest)?;
+            let channel = ChannelName::parse_by(NameRule::Wide, name).ok()?;
+            Some(Key::EventChannel(ChannelKey { app, channel }))
+        }
+        kind if kind == Kind::OpenLogin as u8 || kind == Kind::OpenMember as u8 => {
+            let (hub, rest) = rest.split_first_chunk()?;
+            let (session, name) = rest.split_first_chunk()?;
+            let (hub, session) = (u32::from_be_bytes(*hub), SessionId(*session));
+            if kind == Kind::OpenLogin as u8 {
+                return name.is_empty().then_some(Key::OpenLogin(hub, session));
+            }
+            let name = std::str::from_utf8(name).ok()?;
+            let channel = ChannelName::parse_by(NameRule::Wide, name).ok()?;
+            Some(Key::OpenMember(hub, session, channel))
+        }
+        _ => None,
+    }
+}
+
+fn decode_numbered(rest: &[u8]) -> Option<(AppId, u64)> {
+    let (app, number) = rest.split_at_checked(rest.len().checked_sub(8)?)?;
+    let app = AppId::parse(std::str::from_utf8(app).ok()?).ok()?;
+    Some((app, u64::from_be_bytes(number.try_into().ok()?)))
+}
+
+fn numbered_key(kind: &[u8], app: &AppId, number: u64) -> Vec<u8> {
+    [kind, app.as_str().as_bytes(), &number.to_be_bytes()].concat()
+}
+
+/// The session comes before the channel, whose name may have any length.
+fn login_key(kind: Kind, hub: u32, session: &SessionId, channel: &str) -> Vec<u8> {
+    let kind = [kind as u8];
+    [
+        &kind[..],
+        &hub.to_be_bytes(),
+        &session.0,
+        channel.as_bytes(),
+    ]
+    .concat()
 }
 
 /// Users sort before channels, as the hub's vocabulary requires.
@@ -276,6 +376,13 @@ mod tests {
                 Conversation::of_users(&user('a', "x y"), &user('a', "x").user),
                 0,
             ),
+            Key::Event(user('a', "x").app, 7),
+            Key::EventChannel(channel.clone()),
+            Key::EventHead(user('a', "x").app),
+            Key::EventUser(user('a', "x")),
+            Key::OpenLogin(0x0001_0002, SessionId([b'x'; 16])),
+            Key::OpenMember(3, SessionId([0; 16]), channel.channel.clone()),
+            Key::Queued(user('a', "x").app, EventQueue::Users, 7),
             Key::InboxHead(user('a', "x")),
             Key::Message(user('a', "x"), 0x0102_0304_0506_0708),
             Key::Message(user('a', "x"), 0),

@@ -13,6 +13,7 @@
 //! Reading order: `engine` (the contract), [`contract`] (its cases), `kv` (the map and a group on
 //! it), `inbox` with `kinds`, `attributes`, `history` and `invitations` (the rules), `record`
 //! (bytes), `store` (a group from operations to answers), `memory`, [`embedded`], `committer`.
+//! `tables` and `streams` are what everybody else keeps here, through [`records`] and [`events`].
 //!
 //! ```
 //! use std::sync::mpsc::channel;
@@ -52,6 +53,8 @@ pub mod contract;
 pub mod embedded;
 mod engine;
 pub mod erasure;
+pub mod events;
+mod feed;
 mod history;
 mod inbox;
 mod invitations;
@@ -64,16 +67,18 @@ mod record;
 pub mod records;
 mod shares;
 mod store;
+mod streams;
 mod tables;
 mod usage;
 
 pub use committer::{
-    AnswerSink, Committer, QUEUE_BYTES_MAX, QUEUE_OPERATIONS_MAX, Status, Submitter,
+    AnswerSink, Committer, QUEUE_BYTES_MAX, QUEUE_EVENTS_MAX, QUEUE_OPERATIONS_MAX, Status,
+    Submitter,
 };
 pub use embedded::EmbeddedEngine;
 pub use engine::{Access, Engine, Health};
 pub use memory::MemoryEngine;
-pub use pending::Pending;
+pub use pending::{Call, Ended};
 #[doc(hidden)]
 pub use record::read_record;
 pub use usage::Bounds;

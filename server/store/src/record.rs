@@ -13,6 +13,7 @@ use tidings_hub::store_ops::{
 use crate::keys::Key;
 use crate::kv::ReadError;
 use crate::shares::{KNOWN_MAX, Place, Shares};
+use crate::streams::records as events;
 
 /// Version of most records.
 const RECORD_VERSION: u8 = 1;
@@ -398,9 +399,17 @@ pub fn read_record(key: &[u8], record: &Bytes) -> Result<&'static str, String> {
         Some(Key::InboxHead(_)) => InboxHead::open(key, record).map(|_| "inbox head"),
         Some(Key::Invitation(_)) => open_invitation(key, record).map(|_| "invitation"),
         Some(Key::Message(_, number)) => open_message(key, number, record).map(|_| "message"),
+        Some(Key::Event(_, number)) => events::open_event(key, number, record).map(|_| "event"),
+        Some(Key::EventHead(_)) => events::EventHead::open(key, record).map(|_| "event head"),
+        Some(Key::EventChannel(_) | Key::EventUser(_)) => {
+            events::Tally::open(key, record).map(|_| "tally of events")
+        }
+        Some(Key::OpenLogin(..)) => events::OpenLogin::open(key, record).map(|_| "open login"),
         Some(Key::Record(..)) => open_bytes(key, record).map(|_| "record of a table"),
         Some(
             Key::NumberCeiling
+            | Key::OpenMember(..)
+            | Key::Queued(..)
             | Key::RecordCount(..)
             | Key::Touched(_)
             | Key::Usage(_)
@@ -411,20 +420,20 @@ pub fn read_record(key: &[u8], record: &Bytes) -> Result<&'static str, String> {
     read.map_err(|error| error.to_string())
 }
 
-fn start_record(content_bytes: usize) -> Vec<u8> {
+pub(crate) fn start_record(content_bytes: usize) -> Vec<u8> {
     let mut record = Vec::with_capacity(HEADER_BYTES + content_bytes);
     record.push(RECORD_VERSION);
     record.extend_from_slice(&[0; 4]);
     record
 }
 
-fn seal(key: &[u8], mut record: Vec<u8>) -> Bytes {
+pub(crate) fn seal(key: &[u8], mut record: Vec<u8>) -> Bytes {
     let checksum = checksum(key, record[0], &record[HEADER_BYTES..]);
     record[1..HEADER_BYTES].copy_from_slice(&checksum.to_le_bytes());
     Bytes::from(record)
 }
 
-fn open(key: &[u8], record: &Bytes) -> Result<Bytes, ReadError> {
+pub(crate) fn open(key: &[u8], record: &Bytes) -> Result<Bytes, ReadError> {
     let Some((header, content)) = record.split_at_checked(HEADER_BYTES) else {
         let bytes = record.len();
         return Err(ReadError::Damaged(format!(
@@ -451,36 +460,36 @@ fn checksum(key: &[u8], version: u8, content: &[u8]) -> u32 {
     hasher.finalize()
 }
 
-fn put_text(record: &mut Vec<u8>, text: &str) {
+pub(crate) fn put_text(record: &mut Vec<u8>, text: &str) {
     record.extend_from_slice(&(text.len() as u32).to_le_bytes());
     record.extend_from_slice(text.as_bytes());
 }
 
 /// Reads fields from the front of a content.
-struct Fields<'a> {
-    rest: &'a [u8],
+pub(crate) struct Fields<'a> {
+    pub(crate) rest: &'a [u8],
 }
 
 impl<'a> Fields<'a> {
-    fn new(rest: &'a [u8]) -> Self {
+    pub(crate) fn new(rest: &'a [u8]) -> Self {
         Self { rest }
     }
 
-    fn take(&mut self, bytes: usize) -> Option<&'a [u8]> {
+    pub(crate) fn take(&mut self, bytes: usize) -> Option<&'a [u8]> {
         let (taken, rest) = self.rest.split_at_checked(bytes)?;
         self.rest = rest;
         Some(taken)
     }
 
-    fn u64(&mut self) -> Option<u64> {
+    pub(crate) fn u64(&mut self) -> Option<u64> {
         Some(u64::from_le_bytes(self.take(8)?.try_into().ok()?))
     }
 
-    fn u32(&mut self) -> Option<u32> {
+    pub(crate) fn u32(&mut self) -> Option<u32> {
         Some(u32::from_le_bytes(self.take(4)?.try_into().ok()?))
     }
 
-    fn text(&mut self) -> Option<String> {
+    pub(crate) fn text(&mut self) -> Option<String> {
         let bytes = u32::from_le_bytes(self.take(4)?.try_into().ok()?);
         String::from_utf8(self.take(usize::try_from(bytes).ok()?)?.to_vec()).ok()
     }

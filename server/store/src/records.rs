@@ -21,10 +21,6 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-use std::future::Future;
-use std::pin::Pin;
-use std::task::{Context, Poll};
-
 use bytes::Bytes;
 pub use tidings_hub::store_ops::records::{
     Expect, RECORD_KEY_BYTES_MAX, RECORD_PAGE_BYTES_MAX, RECORD_PAGE_MAX, RECORD_WRITES_MAX,
@@ -34,7 +30,7 @@ use tidings_hub::store_ops::records::{RecordAnswer, RecordOp};
 use tidings_hub::store_ops::{StoreAnswer, StoreOp};
 
 use crate::committer::Submitter;
-use crate::pending::Pending;
+use crate::pending::{Call, Ended};
 
 /// Why a call on tables was not carried out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -79,6 +75,9 @@ pub struct Conflict {
     /// What is there.
     pub found: Option<Bytes>,
 }
+
+/// A call on tables that is under way.
+pub type RecordCall<T> = Call<T, RecordError>;
 
 /// The tables. Cheap to clone; works from any thread, in and outside of async code.
 #[derive(Clone)]
@@ -241,7 +240,7 @@ impl Records {
         op: RecordOp,
         read: fn(RecordAnswer) -> Result<T, RecordError>,
     ) -> RecordCall<T> {
-        let (sender, pending) = Pending::new();
+        let (sender, call) = Call::new();
         self.submitter
             .submit_one(StoreOp::Record(Box::new(op)), move |answer| {
                 let result = match answer {
@@ -254,7 +253,7 @@ impl Records {
                 // Whoever has asked may have gone.
                 let _ = sender.send(result);
             });
-        RecordCall(pending)
+        call
     }
 }
 
@@ -268,33 +267,10 @@ fn unexpected(answer: RecordAnswer) -> RecordError {
     }
 }
 
-/// A call that is under way. Await it, or [`wait`](Self::wait) for it; it is carried out in any
-/// case.
-#[must_use = "without the answer nobody knows whether it is durable"]
-#[derive(Debug)]
-pub struct RecordCall<T>(Pending<Result<T, RecordError>>);
-
-impl<T> RecordCall<T> {
-    /// Blocks this thread until the answer is there. Not for threads of an async runtime.
-    ///
-    /// # Errors
-    /// [`RecordError`]
-    pub fn wait(self) -> Result<T, RecordError> {
-        self.0.wait().unwrap_or_else(ended)
+impl Ended for RecordError {
+    fn ended() -> Self {
+        Self::Unavailable {
+            reason: "the store has ended; restart the server".into(),
+        }
     }
-}
-
-impl<T> Future for RecordCall<T> {
-    type Output = Result<T, RecordError>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let answer = Pin::new(&mut self.0).poll(context);
-        answer.map(|answer| answer.unwrap_or_else(ended))
-    }
-}
-
-fn ended<T>() -> Result<T, RecordError> {
-    Err(RecordError::Unavailable {
-        reason: "the store has ended; restart the server".into(),
-    })
 }

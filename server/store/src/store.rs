@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use tidings_fault::fault;
+use tidings_hub::store_ops::events::EventOp;
 use tidings_hub::store_ops::records::RecordOp;
 use tidings_hub::store_ops::{StoreAnswer, StoreOp};
 use tidings_wire::names::AppId;
@@ -13,7 +14,7 @@ use crate::cache::RecordCache;
 use crate::engine::{Access, Health};
 use crate::kv::{Backend, Fault, Group, ReadError, Writes};
 use crate::usage::{Bounds, Usage};
-use crate::{attributes, history, inbox, invitations, tables};
+use crate::{attributes, history, inbox, invitations, streams, tables};
 
 /// The domain logic on top of a backend.
 pub(crate) struct Store<B> {
@@ -192,6 +193,7 @@ fn is_write(op: &StoreOp) -> bool {
         StoreOp::Record(op) => {
             matches!(**op, RecordOp::Write(_) | RecordOp::DeleteRange { .. })
         }
+        StoreOp::Events(op) => op.is_write(),
         _ => !is_read(op),
     }
 }
@@ -218,6 +220,8 @@ fn needs_space(op: &StoreOp) -> bool {
         StoreOp::AttributesWrite { how, .. } => {
             matches!(how, AttributeWrite::Set | AttributeWrite::Merge)
         }
+        StoreOp::EventAppend(_) => true,
+        StoreOp::Events(op) => matches!(**op, EventOp::Sync(_) | EventOp::Lost { .. }),
         StoreOp::Record(op) => match &**op {
             RecordOp::Write(writes) => writes
                 .iter()
@@ -288,6 +292,8 @@ fn carry_out<B: Backend>(group: &mut Group<'_, B>, op: &StoreOp) -> Result<Store
         | StoreOp::InvitationDrop { .. }
         | StoreOp::InvitationList { .. } => carry_out_invitations(group, op),
         StoreOp::Record(op) => tables::carry_out(group, op),
+        StoreOp::EventAppend(event) => streams::append(group, event),
+        StoreOp::Events(op) => streams::carry_out(group, op),
     }
 }
 

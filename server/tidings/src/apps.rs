@@ -1,5 +1,6 @@
 //! `tidings app`: create, list and change apps, ban users, revoke tokens.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -13,6 +14,7 @@ use crate::command::{
 };
 use crate::control::Change;
 use crate::failure::Failure;
+use crate::jwt_rules;
 use crate::registry::{Entry, Held, Registry};
 use crate::tuning;
 use crate::words::counted;
@@ -91,6 +93,11 @@ fn create(arguments: &CreateArguments) -> Result<(), Failure> {
     if !arguments.open {
         entry.add_certificate(certificate(arguments.certificate.as_deref())?)?;
     }
+    for change in &arguments.jwt {
+        let (name, value) = change.split_once('=').ok_or_else(|| no_change(change))?;
+        set_jwt(&mut entry, name, value)?;
+    }
+    entry.app()?;
     place.registry.add(entry.clone())?;
     let told = place.finish("app create", &entry.id, "")?;
     let certificate = entry.certificates.first();
@@ -99,6 +106,7 @@ fn create(arguments: &CreateArguments) -> Result<(), Failure> {
     }
     let certificate = match certificate {
         Some(certificate) => certificate.as_str(),
+        None if entry.jwt.is_some() => "none: logins need a JWT",
         None => "none: whoever knows the id can be any user",
     };
     output::write(&format!(
@@ -219,6 +227,7 @@ fn show(arguments: &ShowArguments) -> Result<(), Failure> {
             "name": entry.name,
             "enabled": !entry.disabled,
             "certificates": entry.certificates.len(),
+            "jwt": entry.jwt.as_ref().map(|jwt| jwt.shown().into_iter().collect::<BTreeMap<_, _>>()),
             "settings": settings,
             "rates": rates.collect::<serde_json::Map<_, _>>(),
             "banned": entry.banned,
@@ -236,6 +245,15 @@ fn show(arguments: &ShowArguments) -> Result<(), Failure> {
         let value = value.to_string();
         let origin = origin(entry.settings.contains_key(name));
         let _ = writeln!(text, "  {name:<28} {value:<12} {origin}");
+    }
+    text += "\nJSON Web Tokens\n";
+    match &entry.jwt {
+        None => text += "  not taken; give a key: tidings app set ID jwt.NAME=VALUE\n",
+        Some(jwt) => {
+            for (name, value) in jwt.shown() {
+                let _ = writeln!(text, "  jwt.{name:<24} {value}");
+            }
+        }
     }
     text += "\nrates: calls/milliseconds\n";
     for (kind, name) in RateKind::named() {
@@ -263,13 +281,16 @@ fn set(arguments: &SetArguments) -> Result<(), Failure> {
     let entry = place.registry.find(&arguments.id)?;
     let mut names = Vec::new();
     for change in &arguments.changes {
-        let Some((name, value)) = change.split_once('=') else {
-            return Err(Failure::new(
-                format!("{change:?} is no NAME=VALUE"),
-                "for example keep_user_attributes=true, or message=60/1s for a rate",
-            ));
-        };
+        let (name, value) = change.split_once('=').ok_or_else(|| no_change(change))?;
         names.push(name);
+        if let Some(name) = name.strip_prefix(jwt_rules::PREFIX) {
+            set_jwt(entry, name, value)?;
+            continue;
+        }
+        if name == "jwt" && value == "default" {
+            entry.jwt = None;
+            continue;
+        }
         let is_rate = RateKind::named().any(|(_, known)| known == name);
         let value = if is_rate || value == "default" {
             toml::Value::String(value.into())
@@ -282,6 +303,21 @@ fn set(arguments: &SetArguments) -> Result<(), Failure> {
     entry.app()?;
     let told = place.finish("app set", &arguments.id, &names.join(" "))?;
     output::write(&format!("{told}\n"))
+}
+
+fn no_change(change: &str) -> Failure {
+    Failure::new(
+        format!("{change:?} is no NAME=VALUE"),
+        "for example keep_user_attributes=true, or message=60/1s for a rate",
+    )
+}
+
+/// Sets one of the rules for JSON Web Tokens; with the last of them, they go.
+fn set_jwt(entry: &mut Entry, name: &str, value: &str) -> Result<(), Failure> {
+    let mut jwt = entry.jwt.take().unwrap_or_default();
+    jwt.set(name, value)?;
+    entry.jwt = Some(jwt).filter(|jwt| !jwt.is_empty());
+    Ok(())
 }
 
 fn ban(arguments: &BanArguments) -> Result<(), Failure> {
@@ -322,6 +358,10 @@ fn revoke(arguments: &RevokeArguments) -> Result<(), Failure> {
         };
         entry.revoked.add_token(&arguments.id, &token, now_s)?;
         "the token is revoked".to_owned()
+    } else if let Some(jti) = &arguments.jti {
+        let app = entry.app()?;
+        entry.revoked.add_jti(&app, jti, now_s)?;
+        format!("all tokens with the jti {jti:?} are revoked")
     } else if let Some(user) = &arguments.user {
         check_user(user)?;
         entry.revoked.add_user(user, now_s)?;

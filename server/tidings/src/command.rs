@@ -238,7 +238,7 @@ pub(crate) struct ListArguments {
 }
 
 #[derive(Args)]
-#[command(group = clap::ArgGroup::new("what").required(true).args(["token", "user", "everybody"]))]
+#[command(group = clap::ArgGroup::new("what").required(true).args(["token", "jti", "user", "everybody"]))]
 #[command(after_help = "Examples:
   tidings app revoke ID --token -
       Revoke one token, read from standard input.
@@ -252,6 +252,10 @@ pub(crate) struct RevokeArguments {
     /// One token, or - to read it from standard input
     #[arg(long, value_name = "TOKEN")]
     pub(crate) token: Option<String>,
+
+    /// All JSON Web Tokens with this jti
+    #[arg(long, value_name = "JTI")]
+    pub(crate) jti: Option<String>,
 
     /// All tokens issued to a user until now
     #[arg(long, value_name = "USER")]
@@ -279,7 +283,9 @@ pub(crate) struct AppArguments {
 #[command(after_help = "Examples:
   tidings app create --data-dir /var/lib/tidings --name Classroom
   tidings app create --id 0123456789abcdef0123456789abcdef --certificate -
-      Keep the id and the certificate that your app already has; the certificate is read from standard input.")]
+      Keep the id and the certificate that your app already has; the certificate is read from standard input.
+  tidings app create --open --jwt jwks_url=https://login.example.org/.well-known/jwks.json
+      No certificate: users log in with JSON Web Tokens that a login server has signed.")]
 pub(crate) struct CreateArguments {
     /// The app's id: 32 letters or digits [default: a random one]
     #[arg(long, value_name = "ID")]
@@ -297,6 +303,11 @@ pub(crate) struct CreateArguments {
     /// Create no certificate: anyone who knows the id can be any user
     #[arg(long)]
     pub(crate) open: bool,
+
+    /// A key or rule for JSON Web Tokens, as `tidings app set` takes it after `jwt.`; can be given
+    /// more than once
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) jwt: Vec<String>,
 
     /// Print id and certificate as JSON
     #[arg(long)]
@@ -357,7 +368,14 @@ pub(crate) struct ShowArguments {
   tidings app set ID message=60/1s
       A rate: 60 calls in a second, or message=unlimited.
   tidings app set ID message=default
-      Back to the default.")]
+      Back to the default.
+  tidings app set ID jwt.secrets=-
+      Takes JSON Web Tokens signed with a secret (HS256), read from standard input: one in each line, the newer first.
+  tidings app set ID jwt.public_key_files=/etc/tidings/login.pem
+  tidings app set ID jwt.jwks_url=https://login.example.org/.well-known/jwks.json jwt.audiences=chat
+      The same for RS256, ES256 and EdDSA, by public keys or a key set. Also jwt.jwks_file, jwt.public_keys,
+      jwt.issuers, jwt.user_claim, jwt.rights_claim, jwt.app_claim, jwt.require_app, jwt.leeway_s, jwt.lifetime_max_s,
+      jwt.jwks_allow_http and jwt.jwks_authorities; jwt=default takes no JSON Web Tokens any more.")]
 pub(crate) struct SetArguments {
     /// The app's id
     #[arg(value_name = "ID")]

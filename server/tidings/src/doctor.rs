@@ -10,7 +10,9 @@ use rustix::fs::{Access, Mode, OFlags, access};
 use rustix::io::Errno;
 use serde_json::json;
 use tidings_client::Client;
-use tidings_server::{DiskReserve, ServerConfig, StoreConfig, TlsFiles, memory_max_default};
+use tidings_server::{
+    DiskReserve, ServerConfig, StoreConfig, TlsFiles, load_key_set, memory_max_default,
+};
 use tidings_store::embedded::Space;
 
 use crate::command::DoctorArguments;
@@ -139,6 +141,7 @@ pub(crate) fn run(arguments: DoctorArguments) -> Result<(), Failure> {
     match settings {
         Ok((is_dev, config)) => {
             look_at_apps(&mut findings, &config, is_dev);
+            look_at_key_sets(&mut findings, &config);
             let login = Login {
                 app_id: first_app(&config),
                 user: arguments.user,
@@ -160,7 +163,7 @@ fn first_app(config: &ServerConfig) -> String {
 
 fn look_at_apps(findings: &mut Findings, config: &ServerConfig, is_dev: bool) {
     let apps = &config.apps.listed;
-    let open = apps.values().filter(|app| app.certificates.is_empty());
+    let open = apps.values().filter(|app| !app.needs_token());
     match (apps.len(), open.count()) {
         (_, _) if is_dev => findings.doubtful(
             "apps",
@@ -181,6 +184,34 @@ fn look_at_apps(findings: &mut Findings, config: &ServerConfig, is_dev: bool) {
             ),
             "give it one with `tidings app rotate ID`",
         ),
+    }
+}
+
+/// Loads the key sets of apps, as the server does.
+fn look_at_key_sets(findings: &mut Findings, config: &ServerConfig) {
+    for (id, app) in &config.apps.listed {
+        let Some(source) = app.jwt.as_ref().and_then(|jwt| jwt.source()) else {
+            continue;
+        };
+        let what = format!("key set of app {id}");
+        match load_key_set(source) {
+            Ok(set) if set.unused.is_empty() => {
+                findings.good(&what, &counted(set.keys.len(), "key", "keys"));
+            }
+            Ok(set) => findings.good(
+                &what,
+                &format!(
+                    "{}; not used: {}",
+                    counted(set.keys.len(), "key", "keys"),
+                    set.unused.join("; ")
+                ),
+            ),
+            Err(error) => findings.bad(
+                &what,
+                &error,
+                "correct jwt.jwks_url or jwt.jwks_file with `tidings app set`, or mend the place",
+            ),
+        }
     }
 }
 

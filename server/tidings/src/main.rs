@@ -13,6 +13,7 @@ mod first_key;
 #[cfg(test)]
 mod hostile;
 mod input;
+mod jwt_rules;
 mod key_command;
 mod legacy_rules;
 mod log;

@@ -18,6 +18,7 @@ use tidings_server::{App, AppId, AppRules, NameRule, UserId, fingerprint};
 use crate::api_rules::{self, ApiRules};
 use crate::app::AppSpec;
 use crate::failure::Failure;
+use crate::jwt_rules::JwtEntry;
 use crate::legacy_rules;
 use crate::ownership;
 use crate::page_rules;
@@ -58,12 +59,18 @@ pub(crate) struct Entry {
     /// Users who must not log in.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) banned: Vec<String>,
+    /// Users who are parts of the app's backend: no rates, more channels.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) services: Vec<String>,
     /// Fingerprints of dropped certificates whose sessions must end.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) ended_certificates: Vec<String>,
     /// Tokens revoked before their expiry.
     #[serde(default, skip_serializing_if = "Revocations::is_empty")]
     pub(crate) revoked: Revocations,
+    /// Keys and rules for JSON Web Tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) jwt: Option<JwtEntry>,
     /// Settings that differ from the defaults.
     #[serde(default, skip_serializing_if = "toml::Table::is_empty")]
     pub(crate) settings: toml::Table,
@@ -81,6 +88,9 @@ impl Entry {
         };
         let here = |failure: Failure| failure.within(&format!("app {}", self.id));
         self.legacy_rules(&AppRules::default())?;
+        if let Some(jwt) = &self.jwt {
+            app.jwt = Some(Box::new(jwt.logins().map_err(here)?));
+        }
         for (key, value) in self.settings.iter().filter(|(key, _)| quotas::has(key)) {
             quotas::apply(&mut app.quotas, key, value).map_err(here)?;
         }
@@ -118,6 +128,16 @@ impl Entry {
                 ))
             })?;
             app.banned.insert(user);
+        }
+        for user in &self.services {
+            let user = UserId::parse(user).map_err(|error| {
+                let text = format!("user {user:?} cannot be a service: {error}");
+                here(Failure::new(
+                    text,
+                    "give the id with which the service logs in",
+                ))
+            })?;
+            app.services.insert(user);
         }
         Ok(app)
     }

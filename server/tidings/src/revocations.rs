@@ -5,13 +5,17 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 use tidings_server::{App, NameRule, UserId};
-use tidings_token::{TokenId, inspect};
+use tidings_token::jwt::LEEWAY_S_MAX;
+use tidings_token::{Format, TokenId, inspect};
 
 use crate::failure::Failure;
 
 /// Most revoked single tokens of an app. Bound: each expires on its own, most within a day; to
 /// revoke more, revoke all tokens of a user, or of everybody.
 const TOKENS_MAX: usize = 10_000;
+
+/// How long a revoked `jti` is remembered where tokens may live for any time, in seconds: ten years.
+const UNBOUNDED_S: u64 = 10 * 365 * 86_400;
 
 /// Most users with a time of their own.
 const USERS_MAX: usize = 10_000;
@@ -55,7 +59,7 @@ impl Revocations {
         now_s: u64,
     ) -> Result<(), Failure> {
         let token = inspect(token).map_err(|flaw| Failure::of(&flaw, flaw.hint()))?;
-        if token.app_id != app_id {
+        if token.format != Format::Jwt && token.app_id != app_id {
             return Err(Failure::new(
                 format!("the token is for app {}, not for {app_id}", token.app_id),
                 "name the app that the token is for",
@@ -67,6 +71,32 @@ impl Revocations {
                 "revoke all tokens of its user: --user",
             ));
         };
+        // The leeway of the app, which is unknown here, is no longer than that.
+        self.insert(
+            id,
+            token.expires_at_unix_s.saturating_add(LEEWAY_S_MAX),
+            now_s,
+        )
+    }
+
+    /// Revokes all JSON Web Tokens with a `jti`, until the longest-lived must have expired.
+    pub(crate) fn add_jti(&mut self, app: &App, jti: &str, now_s: u64) -> Result<(), Failure> {
+        let rules = app.jwt.as_ref().map(|jwt| &jwt.verifier().rules);
+        let Some((rules, id)) = rules.zip(TokenId::of_jti(jti)) else {
+            return Err(Failure::new(
+                "the app takes no JSON Web Tokens",
+                "revoke a token with --token, or all tokens of a user with --user",
+            ));
+        };
+        let lifetime_s = match rules.lifetime_max_s {
+            0 => UNBOUNDED_S,
+            max => max,
+        };
+        let until = now_s.saturating_add(lifetime_s + rules.leeway_s);
+        self.insert(id, until, now_s)
+    }
+
+    fn insert(&mut self, id: TokenId, until: u64, now_s: u64) -> Result<(), Failure> {
         self.tokens.retain(|_, until| *until > now_s);
         if self.tokens.len() >= TOKENS_MAX {
             return Err(Failure::new(
@@ -74,7 +104,7 @@ impl Revocations {
                 "revoke all tokens of a user with --user, or of all users with --everybody",
             ));
         }
-        self.tokens.insert(id.to_string(), token.expires_at_unix_s);
+        self.tokens.insert(id.to_string(), until);
         Ok(())
     }
 

@@ -203,6 +203,7 @@ impl Office for Arc<RunningOffice> {
             store: store.into(),
             store_reason,
             memory_bytes: memory_used(),
+            key_sets: self.handle.key_sets().into_iter().map(Into::into).collect(),
             numbers: Some(Numbers::from(&self.handle.report(REPORT_WAIT))),
             ..self.fixed.clone()
         }

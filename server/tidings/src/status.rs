@@ -71,6 +71,23 @@ fn described(status: &Status) -> String {
         None => format!("store      accepts {}\n", status.store),
         Some(reason) => format!("store      accepts {}: {reason}\n", status.store),
     };
+    for set in &status.key_sets {
+        let loaded = match set.loaded_ago_s {
+            None => "never loaded".into(),
+            Some(ago) => format!(
+                "loaded {} ago",
+                humantime::format_duration(Duration::from_secs(ago))
+            ),
+        };
+        let error = set.error.as_ref().map(|error| format!("; {error}"));
+        text += &format!(
+            "key set    app {}: {} of {}, {loaded}{}\n",
+            set.app,
+            counted(set.keys, "key", "keys"),
+            set.place,
+            error.unwrap_or_default()
+        );
+    }
     if let Some(numbers) = &status.numbers {
         text += &numbers.described();
     }

@@ -70,6 +70,9 @@ pub(crate) fn settings(of: &AppSettings) -> Vec<(&'static str, toml::Value)> {
         ("history_age_ms", number(of.history_age_ms)),
         ("presence_grace_ms", number(of.presence_grace_ms)),
         ("channel_attributes_keep_ms", kept),
+        ("events", of.events.into()),
+        ("peer_message_events", of.peer_message_events.into()),
+        ("channel_message_events", of.channel_message_events.into()),
     ]
 }
 
@@ -111,6 +114,9 @@ pub(crate) fn apply(to: &mut AppSettings, key: &str, value: &toml::Value) -> Res
         "kick_on_token_expiry" => to.kick_on_token_expiry = word(key, value)?,
         "rate_limits" => to.rate_limits = word(key, value)?,
         "keep_user_attributes" => to.keep_user_attributes = word(key, value)?,
+        "events" => to.events = word(key, value)?,
+        "peer_message_events" => to.peer_message_events = word(key, value)?,
+        "channel_message_events" => to.channel_message_events = word(key, value)?,
         "inbox_messages_max" => to.inbox_messages_max = count(key, value, 100_000)?,
         "inbox_age_ms" => to.inbox_age_ms = number(key, value, (1_000, YEAR_MS))?,
         "history_messages_max" => to.history_messages_max = count(key, value, 10_000_000)?,

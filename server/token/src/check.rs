@@ -5,7 +5,7 @@ use std::fmt;
 use crate::keys::AppKeys;
 use crate::refusal::{Flaw, Refusal};
 use crate::rights::Rights;
-use crate::{access006, access007, signaling};
+use crate::{access006, access007, jwt, signaling};
 
 /// The expiry of a login that has none: the debugging word.
 pub const NEVER: u64 = u64::MAX;
@@ -17,11 +17,11 @@ const DEBUG_WORD: &str = "_no_need_token";
 /// Where a token is presented.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Door {
-    /// The native protocol: 006 and 007.
+    /// The native protocol: 006, 007 and JWT.
     Rtm,
-    /// The legacy signaling protocol: 006 and 007, and its own format where switched on.
+    /// The legacy signaling protocol: the same, and its own format where switched on.
     Legacy,
-    /// HTTP: 006 and 007.
+    /// HTTP: as the native protocol.
     Rest,
 }
 
@@ -44,6 +44,8 @@ pub enum Format {
     Access006,
     /// AccessToken2, which begins with `007`.
     Access007,
+    /// A signed JSON Web Token.
+    Jwt,
 }
 
 impl Format {
@@ -54,6 +56,8 @@ impl Format {
             [b'1', b':', ..] => Ok(Self::Signaling),
             [b'0', b'0', b'6', ..] => Ok(Self::Access006),
             [b'0', b'0', b'7', ..] => Ok(Self::Access007),
+            // A dot, which the others do not have; an app id could begin like any base64url.
+            _ if token.contains('.') => Ok(Self::Jwt),
             _ if token == DEBUG_WORD => Err(Flaw::DebugWord),
             _ => Err(Flaw::UnknownFormat),
         }
@@ -66,6 +70,7 @@ impl fmt::Display for Format {
             Self::Signaling => "signaling",
             Self::Access006 => "006",
             Self::Access007 => "007",
+            Self::Jwt => "JWT",
         })
     }
 }
@@ -139,14 +144,14 @@ pub struct Granted {
     pub issued_at_unix_s: Option<u64>,
     /// What the login may do.
     pub rights: Rights,
-    /// Which of [`AppKeys::certificates`] signed it, from 0; none for the debugging word.
+    /// Which of [`AppKeys::certificates`] signed it, from 0; none for the debugging word and JWT.
     pub certificate: Option<usize>,
     /// Identifies this token in a list of revoked ones; none for the debugging word.
     pub id: Option<TokenId>,
 }
 
 /// Identifies a token: the first bytes of its signature, which stay the same however its holder
-/// repacks the rest.
+/// repacks the rest; of a JSON Web Token, of a hash of its `jti` or else of what is signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TokenId(pub [u8; 16]);
 
@@ -180,7 +185,7 @@ impl std::str::FromStr for TokenId {
 /// The first reason that applies.
 ///
 /// Cost: at most one bounded inflate of `max_inflated_bytes` and one HMAC-SHA256 chain per
-/// certificate.
+/// certificate; for a JSON Web Token, at most four signatures.
 pub fn check(
     door: Door,
     keys: &AppKeys<'_>,
@@ -193,10 +198,15 @@ pub fn check(
     if bytes > bytes_max {
         return Err(Flaw::TooLong { bytes, bytes_max }.into());
     }
-    let granted = match format_at(door, policy, token) {
+    let granted = match format_at(door, keys, policy, token) {
         Ok(Format::Signaling) => signaling::check(keys, policy, user_id, now_unix_s, token)?,
         Ok(Format::Access006) => access006::check(keys, policy, user_id, token)?,
         Ok(Format::Access007) => access007::check(keys, policy, user_id, now_unix_s, token)?,
+        Ok(Format::Jwt) => {
+            // `format_at` has let it pass, so there is one.
+            let verifier = keys.jwt.ok_or(Flaw::UnknownFormat)?;
+            jwt::check(verifier, (keys.app_id, user_id), now_unix_s, token)?
+        }
         Err(Flaw::DebugWord) if door == Door::Legacy && policy.legacy_debug_word => Granted {
             expires_at_unix_s: NEVER,
             issued_at_unix_s: None,
@@ -218,11 +228,12 @@ pub fn check(
 }
 
 /// The token's format, if the door accepts it.
-fn format_at(door: Door, policy: &Policy, token: &str) -> Result<Format, Flaw> {
+fn format_at(door: Door, keys: &AppKeys<'_>, policy: &Policy, token: &str) -> Result<Format, Flaw> {
     let format = Format::of(token)?;
     let taken = match format {
         Format::Signaling => door == Door::Legacy && policy.legacy_signaling_tokens,
         Format::Access006 | Format::Access007 => true,
+        Format::Jwt => keys.jwt.is_some(),
     };
     if taken {
         Ok(format)

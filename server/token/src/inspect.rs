@@ -5,6 +5,7 @@ use std::fmt;
 use crate::access006;
 use crate::access007::{self, Header};
 use crate::check::{Format, Policy, TokenId};
+use crate::jwt::{Algorithm, Parts};
 use crate::refusal::Flaw;
 use crate::rights::Permissions;
 use crate::service::{Service, ServiceBody};
@@ -15,9 +16,10 @@ use crate::signaling;
 pub struct Inspection {
     /// The token's format.
     pub format: Format,
-    /// The app that it claims to be for.
+    /// The app that it claims to be for; empty for a JSON Web Token, of which only the app's rules
+    /// say where it names one.
     pub app_id: String,
-    /// When it was issued, Unix seconds; 007 only.
+    /// When it was issued, Unix seconds; 007 and JWT.
     pub issued_at_unix_s: Option<u64>,
     /// The first second at which it no longer logs in to messaging, Unix seconds, without any cap
     /// on lifetimes. Without a login privilege, the end of the token as a whole.
@@ -34,6 +36,19 @@ pub struct Inspection {
     pub privileges: Vec<(u16, u32)>,
     /// The services up to the first of an unknown type; 007 only.
     pub services: Vec<ServiceInspection>,
+    /// What a JSON Web Token says.
+    pub jwt: Option<JwtInspection>,
+}
+
+/// The header and the claims of a JSON Web Token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JwtInspection {
+    /// How it is signed.
+    pub algorithm: Algorithm,
+    /// The key that it names.
+    pub key_id: Option<String>,
+    /// All claims by name, each as JSON.
+    pub claims: Vec<(String, String)>,
 }
 
 /// One service of a 007 token.
@@ -70,7 +85,32 @@ pub fn inspect(token: &str) -> Result<Inspection, Flaw> {
             let content = access007::unpack(token, policy.max_inflated_bytes)?;
             inspect_007(&Header::parse(&content)?)
         }
+        Format::Jwt => inspect_jwt(&Parts::parse(token).map_err(Flaw::Jwt)?),
     }
+}
+
+fn inspect_jwt(parts: &Parts<'_>) -> Result<Inspection, Flaw> {
+    let claims = parts.claims().iter();
+    Ok(Inspection {
+        format: Format::Jwt,
+        app_id: String::new(),
+        issued_at_unix_s: parts.time("iat"),
+        // A token that lacks it is refused, so that it has ended.
+        expires_at_unix_s: parts.time("exp").unwrap_or(0),
+        id: parts.id(),
+        salt: None,
+        has_rtm_login: true,
+        crc32: None,
+        privileges: Vec::new(),
+        services: Vec::new(),
+        jwt: Some(JwtInspection {
+            algorithm: parts.algorithm,
+            key_id: parts.key_id.clone(),
+            claims: claims
+                .map(|(name, value)| (name.clone(), value.to_string()))
+                .collect(),
+        }),
+    })
 }
 
 fn inspect_signaling(token: &str) -> Result<Inspection, Flaw> {
@@ -86,6 +126,7 @@ fn inspect_signaling(token: &str) -> Result<Inspection, Flaw> {
         crc32: None,
         privileges: Vec::new(),
         services: Vec::new(),
+        jwt: None,
     })
 }
 
@@ -103,6 +144,7 @@ fn inspect_006(token: &str) -> Result<Inspection, Flaw> {
         crc32: Some((fields.channel_crc, fields.uid_crc)),
         privileges: fields.privileges,
         services: Vec::new(),
+        jwt: None,
     })
 }
 
@@ -128,6 +170,7 @@ fn inspect_007(header: &Header<'_>) -> Result<Inspection, Flaw> {
         crc32: None,
         privileges: Vec::new(),
         services: services.into_iter().map(ServiceInspection::of).collect(),
+        jwt: None,
     })
 }
 
@@ -165,7 +208,11 @@ impl ServiceInspection {
 impl fmt::Display for Inspection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "format      {}", self.format)?;
-        writeln!(f, "app id      {}", self.app_id)?;
+        if let Some(jwt) = &self.jwt {
+            write!(f, "{jwt}")?;
+        } else {
+            writeln!(f, "app id      {}", self.app_id)?;
+        }
         if let Some(issued) = self.issued_at_unix_s {
             writeln!(f, "issued at   {issued}")?;
         }
@@ -189,6 +236,16 @@ impl fmt::Display for Inspection {
             writeln!(f, "note        carries no RTM login privilege")?;
         }
         writeln!(f, "note        the signature was not checked")
+    }
+}
+
+impl fmt::Display for JwtInspection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "signed by   {}, key {:?}", self.algorithm, self.key_id)?;
+        for (name, value) in &self.claims {
+            writeln!(f, "claim       {name}: {value}")?;
+        }
+        Ok(())
     }
 }
 

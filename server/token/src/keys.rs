@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::jwt::Verifier;
+
 /// Length of an app id and of a certificate, in characters.
 pub(crate) const KEY_CHARS: usize = 32;
 
@@ -15,6 +17,8 @@ pub struct AppKeys<'a> {
     pub app_id: &'a str,
     /// The active certificates, one or two, primary first. With none, every token is refused.
     pub certificates: &'a [&'a str],
+    /// Keys and rules for JSON Web Tokens; `None` = the app takes none.
+    pub jwt: Option<&'a Verifier>,
 }
 
 impl AppKeys<'_> {

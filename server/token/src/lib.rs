@@ -1,8 +1,8 @@
-//! Makes and checks the three kinds of token with which users prove who they are.
+//! Makes and checks the kinds of token with which users prove who they are.
 //!
 //! **What it is.** Pure functions of bytes, key and time for the three formats in use among the
 //! clients that Tidings serves: the legacy signaling token (`1:…`), AccessToken 006 and
-//! AccessToken2 007. [`check`] answers whether a token lets a user in, until when and with which
+//! AccessToken2 007; and for signed JSON Web Tokens ([`jwt`]), which are checked only. [`check`] answers whether a token lets a user in, until when and with which
 //! rights; [`build_signaling`], [`build_006`] and [`build_007`] make tokens; [`inspect`] describes
 //! one without a key.
 //!
@@ -12,7 +12,7 @@
 //! [`check`] for it.
 //!
 //! **Reading order.** `check` (doors, policy, dispatch), then one file per format: `signaling`,
-//! `access006`, `access007` with its `service` list; `rights` says what a permission list allows;
+//! `access006`, `access007` with its `service` list, `jwt`; `rights` says what a permission list allows;
 //! `refusal` is every way in which a token can fail; `encoding` and `reader` are the bounded
 //! base64, zlib and field readers that face the bytes of strangers.
 //!
@@ -30,7 +30,7 @@
 //!     services: &[Service::rtm("alice", 3600)],
 //! })?;
 //!
-//! let keys = AppKeys { app_id, certificates: &[certificate] };
+//! let keys = AppKeys { app_id, certificates: &[certificate], jwt: None };
 //! let policy = Policy::login();
 //! let granted = check(Door::Rtm, &keys, &policy, "alice", 1_700_000_060, &token)?;
 //! assert_eq!(granted.expires_at_unix_s, 1_700_003_600);
@@ -46,6 +46,7 @@ mod access007;
 mod check;
 mod encoding;
 mod inspect;
+pub mod jwt;
 mod keys;
 mod reader;
 mod refusal;
@@ -56,7 +57,7 @@ mod signaling;
 pub use access006::build_006;
 pub use access007::{NewAccess007, build_007};
 pub use check::{Door, Format, Granted, NEVER, Policy, TokenId, check};
-pub use inspect::{Inspection, ServiceInspection, inspect};
+pub use inspect::{Inspection, JwtInspection, ServiceInspection, inspect};
 pub use keys::{AppKeys, BuildError};
 pub use refusal::{Flaw, Refusal, TokenUser};
 pub use rights::{Access, Permissions, Resource, Rights};

@@ -3,6 +3,7 @@
 //! Messages carry values (ids, times, lengths) but never a token, a signature or a certificate.
 
 use crate::check::{Door, Format};
+use crate::jwt::{Algorithm, JwtFlaw};
 
 /// Why a token does not let its bearer in.
 ///
@@ -45,6 +46,50 @@ pub enum Refusal {
         /// The user id of the login.
         user_id: String,
     },
+    /// A JSON Web Token asks for a key that the app does not have, or has not loaded yet.
+    #[error("the token is signed with {algorithm} and {}; none of the app's {keys} key(s) is that", key_named(.key_id.as_ref()))]
+    NoSuchKey {
+        /// How it is signed.
+        algorithm: Algorithm,
+        /// The key that it names, cut to 64 characters.
+        key_id: Option<String>,
+        /// How many keys there are, of all algorithms.
+        keys: usize,
+    },
+    /// A JSON Web Token that any of several keys could have signed.
+    #[error(
+        "the token names no key, and the app has more {algorithm} keys than one token is tried with"
+    )]
+    ManyKeys {
+        /// How it is signed.
+        algorithm: Algorithm,
+    },
+    /// A JSON Web Token that its key has not signed.
+    #[error("the token's {algorithm} signature does not fit {}", key_named(.key_id.as_ref()))]
+    InvalidJwtSignature {
+        /// How it is signed.
+        algorithm: Algorithm,
+        /// The key that it names, cut to 64 characters.
+        key_id: Option<String>,
+    },
+    /// A JSON Web Token for another app, of another issuer, or for another audience.
+    #[error("the token's `{claim}` is {found}, not {wanted}")]
+    WrongClaim {
+        /// The claim's name.
+        claim: String,
+        /// What it says, cut to 64 characters.
+        found: String,
+        /// What the app demands.
+        wanted: String,
+    },
+    /// A JSON Web Token that counts from a later time on.
+    #[error("the token is valid from {from_unix_s} on, {} s from now", from_unix_s.saturating_sub(*now_unix_s))]
+    NotYetValid {
+        /// When it begins, Unix seconds.
+        from_unix_s: u64,
+        /// The time of the check, Unix seconds.
+        now_unix_s: u64,
+    },
     /// The token has expired.
     #[error("the token expired at {at_unix_s}, {} s ago", now_unix_s.saturating_sub(*at_unix_s))]
     Expired {
@@ -61,7 +106,10 @@ impl Refusal {
         match self {
             Self::Malformed(_) => "malformed",
             Self::WrongApp { .. } => "wrong_app",
-            Self::InvalidSignature { .. } => "invalid_signature",
+            Self::InvalidSignature { .. } | Self::InvalidJwtSignature { .. } => "invalid_signature",
+            Self::NoSuchKey { .. } | Self::ManyKeys { .. } => "unknown_key",
+            Self::WrongClaim { .. } => "wrong_claim",
+            Self::NotYetValid { .. } => "not_yet_valid",
             Self::NoRtmPrivilege { .. } => "no_rtm_privilege",
             Self::WrongUser { .. } => "wrong_user",
             Self::Expired { .. } => "expired",
@@ -85,8 +133,29 @@ impl Refusal {
             Self::WrongUser { .. } => {
                 "Build the token for the user id that logs in, in the same letter case."
             }
+            Self::NoSuchKey { .. } => {
+                "Sign with a key that the app's jwt settings name, and put its id into kid."
+            }
+            Self::ManyKeys { .. } => "Put the id of the key that signs into the header's kid.",
+            Self::InvalidJwtSignature { .. } => {
+                "Sign with the very key that the app's jwt settings hold, byte for byte."
+            }
+            Self::WrongClaim { .. } => {
+                "Issue the token for this app, or correct issuers, audiences or app_claim in its jwt settings."
+            }
+            Self::NotYetValid { .. } => "Correct the clock of the host that issues tokens.",
             Self::Expired { .. } => "Fetch a fresh token from the app's backend.",
         }
+    }
+}
+
+fn key_named(id: Option<&String>) -> String {
+    id.map_or("no key id".into(), |id| format!("key {id:?}"))
+}
+
+impl From<JwtFlaw> for Refusal {
+    fn from(flaw: JwtFlaw) -> Self {
+        Self::Malformed(Flaw::Jwt(flaw))
     }
 }
 
@@ -111,6 +180,8 @@ pub enum TokenUser {
     },
     /// No user (007): the token is valid for nobody, unless the policy says otherwise.
     Empty,
+    /// A JSON Web Token lacks the claim that is the user id.
+    NoClaim(String),
 }
 
 impl std::fmt::Display for TokenUser {
@@ -125,6 +196,7 @@ impl std::fmt::Display for TokenUser {
                 )
             }
             Self::Empty => f.write_str("no user (its user id is empty)"),
+            Self::NoClaim(name) => write!(f, "no user (it has no `{name}`)"),
         }
     }
 }
@@ -145,7 +217,7 @@ pub enum Flaw {
         bytes_max: usize,
     },
     /// The text is no token at all.
-    #[error("it begins with none of `1:`, `006`, `007`")]
+    #[error("it begins with none of `1:`, `006`, `007` and is no JWT")]
     UnknownFormat,
     /// The app id was sent instead of a token; some clients do that when they have none.
     #[error("it is the app id itself, and this app has a certificate")]
@@ -161,6 +233,9 @@ pub enum Flaw {
         /// Where it was presented.
         door: Door,
     },
+    /// A JSON Web Token of another form.
+    #[error("{0}")]
+    Jwt(JwtFlaw),
     /// A token of the legacy format that is valid for longer than the app allows; it states no time
     /// of issue, so its lifetime can only be counted from now.
     #[error("it ends {ends_in_s} s from now; a token of the legacy format ends within {max_s} s")]
@@ -275,6 +350,13 @@ impl Flaw {
         match self {
             Self::Empty | Self::AppIdInstead | Self::DebugWord => {
                 "Fetch a token from the app's backend and pass it to login."
+            }
+            Self::Jwt(flaw) => flaw.hint(),
+            Self::FormatRefused {
+                format: Format::Jwt,
+                ..
+            } => {
+                "Give the app a key for JWT with `tidings app set`, or build a token of format 007."
             }
             Self::FormatRefused { .. } => {
                 "Build a token of format 007, or switch legacy signaling tokens on for this app."

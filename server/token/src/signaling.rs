@@ -138,6 +138,7 @@ mod tests {
         let keys = AppKeys {
             app_id: APP,
             certificates: &[CERTIFICATE],
+            jwt: None,
         };
         let check_expiry = |expiry: &str| {
             let digest = digest("alice", APP, CERTIFICATE, expiry);

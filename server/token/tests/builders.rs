@@ -232,6 +232,7 @@ fn built_tokens_pass_the_check() {
     let keys = AppKeys {
         app_id: APP,
         certificates: &[CERTIFICATE],
+        jwt: None,
     };
     let granted = check(Door::Legacy, &keys, &vector_policy(), "zoë", NOW, &token).expect("fits");
     assert_eq!(granted.expires_at_unix_s, NOW + 5);

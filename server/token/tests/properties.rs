@@ -77,7 +77,7 @@ proptest! {
             salt,
             services: &[service],
         }).expect("good inputs");
-        let keys = AppKeys { app_id: &app, certificates: &[&certificate] };
+        let keys = AppKeys { app_id: &app, certificates: &[&certificate], jwt: None };
         let open = Policy { allow_any_user: true, ..Policy::default() };
         let ask = |token: &str| check(Door::Rtm, &keys, &open, &user, u64::from(issued), token);
         prop_assert!(ask(&token).is_ok());
@@ -117,7 +117,7 @@ proptest! {
         for token in tokens {
             let token = token.expect("good inputs");
             let ask = |user: &str, certificate: &str, now| {
-                let keys = AppKeys { app_id: app, certificates: &[certificate] };
+                let keys = AppKeys { app_id: app, certificates: &[certificate], jwt: None };
                 check(Door::Legacy, &keys, &vector_policy(), user, now, &token)
             };
             let granted = ask(&user, CERTIFICATE, end_s - 1).expect("its last second");
@@ -131,7 +131,7 @@ proptest! {
 
     #[test]
     fn arbitrary_text_is_refused_without_panic(token in "(1:|006|007|)\\PC{0,200}") {
-        let keys = AppKeys { app_id: "", certificates: &[CERTIFICATE] };
+        let keys = AppKeys { app_id: "", certificates: &[CERTIFICATE], jwt: None };
         prop_assert!(!read_in_every_way(&keys, "alice", NOW, &token));
     }
 
@@ -140,7 +140,7 @@ proptest! {
         bytes in prop::collection::vec(any::<u8>(), 0..300), tail in any::<u8>(),
     ) {
         let app = "0123456789abcdef0123456789abcdef";
-        let keys = AppKeys { app_id: app, certificates: &[CERTIFICATE] };
+        let keys = AppKeys { app_id: app, certificates: &[CERTIFICATE], jwt: None };
         // A right frame before the noise, so that it reaches the inner parsers.
         let framed_007 = [&[32, 0][..], &[tail; 32], &[32, 0], app.as_bytes(), &bytes].concat();
         let framed_006 = [&[32, 0][..], &[tail; 40], &[14, 0], &bytes].concat();
@@ -166,7 +166,7 @@ proptest! {
         bytes[at] = byte;
         let token = String::from_utf8(bytes).expect("ASCII");
         read_in_every_way(
-            &AppKeys { app_id: &vector.app_id, certificates: &[&vector.app_certificate] },
+            &AppKeys { app_id: &vector.app_id, certificates: &[&vector.app_certificate], jwt: None },
             &vector.user_id,
             vector.now,
             &token,

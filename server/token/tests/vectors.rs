@@ -100,6 +100,7 @@ fn each_door_takes_its_formats() {
     let keys = AppKeys {
         app_id: APP,
         certificates: &[CERTIFICATE],
+        jwt: None,
     };
     let cases = [
         (&signaling, Door::Rtm, &on, "malformed"),
@@ -125,6 +126,7 @@ fn the_debugging_word_opens_the_legacy_door_only_where_switched_on() {
     let keys = AppKeys {
         app_id: APP,
         certificates: &[CERTIFICATE],
+        jwt: None,
     };
     let on = Policy {
         legacy_debug_word: true,
@@ -405,6 +407,7 @@ fn the_end_of_time_does_not_overflow() {
         let keys = AppKeys {
             app_id: &vector.app_id,
             certificates: &[&vector.app_certificate],
+            jwt: None,
         };
         let ask = |policy: &Policy, now| {
             check(

@@ -35,7 +35,7 @@ pub fn notice(app: &str, webhook: &str, event: &Event, now_ms: u64) -> Vec<u8> {
         "webhookId": webhook,
         "notifyMs": now_ms,
         "eventMs": event.at_ms,
-        "cursor": event.number.to_string(),
+        "cursor": event.place,
         "payload": payload,
     });
     serde_json::to_vec(&body).expect("JSON is written")
@@ -67,6 +67,7 @@ pub fn notice_id(app: &str, event: &Event) -> String {
 pub(crate) fn sample(now_ms: u64) -> Event {
     Event {
         number: 0,
+        place: String::new(),
         at_ms: now_ms,
         kind: TEST.to_owned(),
         user: Some("12121212".to_owned()),
@@ -99,6 +100,7 @@ mod tests {
         detail.insert("login_ms".to_owned(), json!(1_700_000_000_100_u64));
         Event {
             number: 17,
+            place: "behind-17".to_owned(),
             at_ms: 1_700_000_000_123,
             kind: "user.login".to_owned(),
             user: Some("alice".to_owned()),
@@ -118,7 +120,7 @@ mod tests {
             json!({
                 "noticeId": notice_id(&app, &login()), "productId": 0, "eventType": 2010,
                 "type": "user.login", "appId": app, "webhookId": "wh_1",
-                "notifyMs": 1_700_000_009_000_u64, "eventMs": 1_700_000_000_123_u64, "cursor": "17",
+                "notifyMs": 1_700_000_009_000_u64, "eventMs": 1_700_000_000_123_u64, "cursor": "behind-17",
                 "payload": {
                     "account": "alice", "clientSeq": 3, "ts": 1_700_000_000,
                     "ms": 1_700_000_000_123_u64, "loginMs": 1_700_000_000_100_u64,

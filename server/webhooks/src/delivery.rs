@@ -19,8 +19,10 @@ const ANSWER_CHARS_MAX: usize = 512;
 pub struct Delivery {
     /// Its number in the subscription, from 1.
     pub n: u64,
-    /// The event's number in the app's stream; 0 = a sample.
-    pub cursor: u64,
+    /// The place behind the event in the app's stream; empty for a sample.
+    pub cursor: String,
+    /// The place before it.
+    pub after: String,
     /// The notice's id.
     pub notice_id: String,
     /// The event's kind.
@@ -116,10 +118,11 @@ impl Attempt {
 }
 
 impl Delivery {
-    pub(crate) fn new(n: u64, notice_id: String, event: &Event) -> Self {
+    pub(crate) fn new(n: u64, notice_id: String, event: &Event, after: String) -> Self {
         Self {
             n,
-            cursor: event.number,
+            cursor: event.place.clone(),
+            after,
             notice_id,
             kind: event.kind.clone(),
             event_ms: event.at_ms,
@@ -144,8 +147,8 @@ impl Delivery {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Progress {
-    /// The number of the last event that is done with.
-    pub after: u64,
+    /// The place behind the last event that is done with.
+    pub after: String,
     /// The number of the last delivery.
     pub last_n: u64,
     /// Deliveries that the target has.
@@ -156,7 +159,7 @@ pub struct Progress {
     pub dead: u64,
     /// Dead letters that pushed out older ones.
     pub dead_dropped: u64,
-    /// Events that were gone from the stream before they were read.
+    /// Events that are missing from the stream, as it was told.
     pub lost: u64,
     /// How long deliveries waited for the app's rate, in milliseconds.
     pub throttled_ms: u64,
@@ -217,7 +220,7 @@ mod tests {
     #[test]
     fn the_last_attempts_are_kept_and_all_are_counted() {
         let event = crate::body::sample(5);
-        let mut delivery = Delivery::new(1, "id".to_owned(), &event);
+        let mut delivery = Delivery::new(1, "id".to_owned(), &event, String::new());
         for at in 0..25 {
             delivery.tried(Attempt::new(at, 1, &answer(500)), State::Retrying);
         }

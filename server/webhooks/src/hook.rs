@@ -13,7 +13,7 @@ use crate::sources::{Change, Event, Table};
 use crate::subscription::Subscription;
 
 /// Dead letters that a subscription keeps; above, the oldest are dropped and counted.
-pub const DEAD_LETTERS_MAX: usize = 1_000;
+pub const DEAD_LETTERS_MAX: usize = 500;
 /// Bytes of dead letters that a subscription keeps.
 pub const DEAD_LETTER_BYTES_MAX: usize = 8 * 1024 * 1024;
 
@@ -41,6 +41,9 @@ pub(crate) struct HookState {
     dead: BTreeMap<u64, usize>,
     /// Deliveries that the disk does not have as they are; those pushed out are deleted.
     changed: BTreeSet<u64>,
+    /// Deliveries that the disk has. Bound: what is kept, and what was pushed out since the last
+    /// write.
+    on_disk: BTreeSet<u64>,
     is_changed: bool,
 }
 
@@ -99,15 +102,16 @@ impl Hook {
         )];
         let changed = std::mem::take(&mut state.changed);
         let key = |n| delivery_key(&self.app, &self.id, Kept::Last, n);
+        // Order: those pushed out have lower numbers, so there is room for the others. Many are
+        // pushed out before they were ever written.
         for n in changed {
-            changes.push(match state.recent.iter().find(|delivery| delivery.n == n) {
-                Some(delivery) => json(Table::Deliveries, key(n), delivery),
-                None => Change {
-                    table: Table::Deliveries,
-                    key: key(n),
-                    value: None,
-                },
-            });
+            let delivery = state.recent.iter().find(|delivery| delivery.n == n);
+            if let Some(delivery) = delivery {
+                changes.push(json(Table::Deliveries, key(n), delivery));
+                state.on_disk.insert(n);
+            } else if state.on_disk.remove(&n) {
+                changes.push(deletion(Table::Deliveries, key(n)));
+            }
         }
         changes
     }
@@ -122,6 +126,7 @@ impl HookState {
     ) -> Self {
         let mut state = Self {
             progress,
+            on_disk: recent.iter().map(|delivery| delivery.n).collect(),
             recent,
             dead,
             ..Self::default()
@@ -144,9 +149,14 @@ impl HookState {
         self.dead.contains_key(&n)
     }
 
-    /// Events up to this number are done with.
-    pub(crate) fn pass(&mut self, number: u64) {
-        self.progress.after = self.progress.after.max(number);
+    /// Events up to this one are done with.
+    pub(crate) fn pass(&mut self, event: &Event) {
+        self.progress.after.clone_from(&event.place);
+        self.is_changed = true;
+    }
+
+    /// It has to be written once more.
+    pub(crate) fn touch(&mut self) {
         self.is_changed = true;
     }
 
@@ -170,7 +180,8 @@ impl HookState {
             return delivery.clone();
         }
         self.progress.last_n += 1;
-        Delivery::new(self.progress.last_n, notice_id, event)
+        let after = self.progress.after.clone();
+        Delivery::new(self.progress.last_n, notice_id, event, after)
     }
 
     /// Remembers how a delivery stands.
@@ -260,12 +271,15 @@ pub(crate) enum Kept {
     Dead,
 }
 
+/// Stands between app and id in keys; the store's bounds are per app.
+pub(crate) const HOOK: &str = "/hook/";
+
 pub(crate) fn hook_key(app: &str, id: &str) -> String {
-    format!("hook/{app}/{id}")
+    format!("{app}{HOOK}{id}")
 }
 
 pub(crate) fn cursor_key(app: &str, id: &str) -> String {
-    format!("webhook/{app}/{id}")
+    format!("{app}{HOOK}{id}")
 }
 
 pub(crate) fn deliveries_prefix(app: &str, id: &str, kept: Kept) -> String {
@@ -323,7 +337,37 @@ mod tests {
         }
         assert_eq!(state.recent.len(), DELIVERIES_MAX);
         assert_eq!(state.recent[0].n, 51);
-        assert_eq!(state.changed.len(), 150, "the disk is told of all");
+        let hook = Hook::new(subscription(), state);
+        assert_eq!(
+            hook.take_changes().len(),
+            1 + 100,
+            "the others were never written"
+        );
+        let delivery = hook.state().delivery("new".to_owned(), &event);
+        hook.state().keep(delivery);
+        let changes = hook.take_changes();
+        assert_eq!(changes.len(), 3, "where it is, one deleted, one written");
+        assert_eq!(changes[1].value, None);
+        assert!(
+            changes[1].key.ends_with("/last/00000000000000000051"),
+            "{}",
+            changes[1].key
+        );
+        assert!(hook.take_changes().is_empty());
+    }
+
+    fn subscription() -> Subscription {
+        Subscription {
+            id: "wh_1".to_owned(),
+            app: "a".repeat(32),
+            url: String::new(),
+            events: Vec::new(),
+            filter: crate::Filter::default(),
+            is_enabled: true,
+            off_reason: None,
+            created_ms: 0,
+            secrets: Vec::new(),
+        }
     }
 
     #[test]
@@ -365,15 +409,15 @@ mod tests {
     #[test]
     fn dead_letters_have_bounds_and_what_is_dropped_is_counted() {
         let mut state = HookState::default();
-        for n in 1..=1_010 {
+        for n in 1..=510 {
             let dropped = state.buried(n, 10);
-            assert_eq!(dropped.len(), usize::from(n > 1_000));
+            assert_eq!(dropped.len(), usize::from(n > 500));
         }
-        assert_eq!(state.buried(2_000, DEAD_LETTER_BYTES_MAX).len(), 1_000);
+        assert_eq!(state.buried(2_000, DEAD_LETTER_BYTES_MAX).len(), 500);
         assert_eq!(state.dead_letters(), 1);
         assert_eq!(
             (state.progress.dead, state.progress.dead_dropped),
-            (1_011, 1_010)
+            (511, 510)
         );
         state.unburied(2_000);
         assert_eq!(state.dead_letters(), 0);

@@ -8,6 +8,7 @@ pub const KINDS: &[(&str, u32)] = &[
     ("user.login", 2010),
     ("user.logout", 2011),
     ("user.banned", 2012),
+    ("user.unbanned", 2013),
     ("channel.created", 2020),
     ("channel.destroyed", 2021),
     ("channel.join", 2022),
@@ -16,12 +17,7 @@ pub const KINDS: &[(&str, u32)] = &[
     ("message.channel", 2031),
     ("message.offline_stored", 2032),
     ("message.before", 2033),
-    ("invitation.sent", 2040),
-    ("invitation.received", 2041),
-    ("invitation.accepted", 2042),
-    ("invitation.refused", 2043),
-    ("invitation.canceled", 2044),
-    ("invitation.failed", 2045),
+    ("invitation.state", 2040),
 ];
 
 /// The kind of a sample that the operator asks for.

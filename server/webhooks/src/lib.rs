@@ -39,6 +39,7 @@ use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
+use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 
@@ -56,9 +57,7 @@ pub use sign::{
     Refused, SIGNATURE, SIGNATURE_NEXT, SIGNATURE_TIMED, SIGNATURE_V2, TOLERANCE_S, headers, verify,
 };
 pub use slots::NamePermit;
-pub use sources::{
-    Batch, Change, Clock, Event, EventSource, GAP, Later, Records, Row, Table, WallClock,
-};
+pub use sources::{Change, Clock, Event, EventSource, GAP, Later, Records, Row, Table, WallClock};
 pub use subscription::{
     Filter, NewSubscription, Secret, SecretStep, Subscription, SubscriptionChange,
 };
@@ -116,6 +115,8 @@ pub struct Webhooks {
     shared: Arc<Shared>,
     /// By app and id. Bound: [`SUBSCRIPTIONS_MAX`] per app.
     running: Arc<Mutex<Running>>,
+    /// Calls are made there, whoever asks for them.
+    runtime: Handle,
 }
 
 type Running = BTreeMap<(String, String), (Arc<Hook>, JoinHandle<()>)>;
@@ -162,6 +163,7 @@ impl Webhooks {
                 managing: tokio::sync::Mutex::default(),
             }),
             running: Arc::default(),
+            runtime: Handle::current(),
         };
         for hook in hooks {
             webhooks.run(hook);
@@ -191,7 +193,9 @@ impl Webhooks {
 
     fn run(&self, hook: Hook) -> Arc<Hook> {
         let hook = Arc::new(hook);
-        let task = tokio::spawn(runner::run(self.shared.clone(), hook.clone()));
+        let task = self
+            .runtime
+            .spawn(runner::run(self.shared.clone(), hook.clone()));
         let key = (hook.app.clone(), hook.id.clone());
         self.running().insert(key, (hook.clone(), task));
         hook

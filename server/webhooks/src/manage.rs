@@ -12,6 +12,7 @@ use crate::body;
 use crate::delivery::{Delivery, Progress, State, Verdict};
 use crate::error::{Fault, Refusal, RefusalKind};
 use crate::hook::{self, Hook, HookState, Kept};
+use crate::runner::Shared;
 use crate::slots::Standing;
 use crate::sources::{Event, Records, Row, Table};
 use crate::subscription::{
@@ -176,7 +177,7 @@ impl Webhooks {
         let event = body::sample(self.shared.clock.now_ms());
         let notice = body::notice_id(app, &event);
         let delivery = hook.state().delivery(notice, &event);
-        Ok(self.try_once(&hook, delivery, &event).await)
+        self.try_once(hook, delivery, event).await
     }
 
     /// The last deliveries, newest first.
@@ -222,7 +223,7 @@ impl Webhooks {
         if let Some(letter) = self.shared.records.get(Table::Deliveries, key).await? {
             let letter = read::<Delivery>(&letter);
             if let Some((letter, event)) = letter.and_then(|all| Some((all.clone(), all.event?))) {
-                return Ok(self.try_once(&hook, letter, &event).await);
+                return self.try_once(hook, letter, event).await;
             }
         }
         let known = hook
@@ -243,7 +244,7 @@ impl Webhooks {
             return Ok(delivery);
         }
         let event = self.event(app, &delivery).await?;
-        Ok(self.try_once(&hook, delivery, &event).await)
+        self.try_once(hook, delivery, event).await
     }
 
     /// Delivers the dead letters, oldest first, until one fails or a while has passed.
@@ -264,7 +265,7 @@ impl Webhooks {
                     break 'all;
                 };
                 let n = letter.n;
-                self.try_once(&hook, letter, &event).await;
+                self.try_once(hook.clone(), letter, event).await?;
                 if hook.state().is_dead(n) || begun.elapsed() > REDELIVERY {
                     break 'all;
                 }
@@ -276,18 +277,13 @@ impl Webhooks {
     }
 
     async fn event(&self, app: &str, delivery: &Delivery) -> Result<Event, Refusal> {
-        if delivery.cursor == 0 {
-            return Ok(Event {
-                at_ms: delivery.event_ms,
-                ..body::sample(delivery.event_ms)
-            });
+        if delivery.cursor.is_empty() {
+            return Ok(body::sample(delivery.event_ms));
         }
-        let before = delivery.cursor - 1;
-        let batch = self.shared.events.read(app.to_owned(), before, 1).await?;
-        let found = batch
-            .events
-            .into_iter()
-            .find(|event| event.number == delivery.cursor);
+        let after = delivery.after.clone();
+        let read = self.shared.events.read(app.to_owned(), after, 1).await?;
+        let is_it = |event: &Event| body::notice_id(app, event) == delivery.notice_id;
+        let found = read.into_iter().find(is_it);
         found.ok_or_else(|| {
             Refusal::new(
                 RefusalKind::Conflict,
@@ -300,17 +296,34 @@ impl Webhooks {
         })
     }
 
-    /// One attempt on request. A dead letter that arrives is none any more.
+    /// One attempt on request, in the runtime of the webhooks. A dead letter that arrives is none
+    /// any more.
+    async fn try_once(
+        &self,
+        hook: Arc<Hook>,
+        delivery: Delivery,
+        event: Event,
+    ) -> Result<Delivery, Refusal> {
+        let shared = self.shared.clone();
+        let tried = async move { shared.try_once(&hook, delivery, &event).await };
+        self.runtime.spawn(tried).await.map_err(|_| {
+            Refusal::new(
+                RefusalKind::Unavailable,
+                "the server is being stopped".to_owned(),
+                "try again in a moment",
+            )
+        })
+    }
+}
+
+impl Shared {
     async fn try_once(&self, hook: &Hook, mut delivery: Delivery, event: &Event) -> Delivery {
         let standing = match hook.state().progress.failing {
             Some(_) => Standing::Failing,
             None => Standing::Healthy,
         };
         let config = hook.config();
-        let tried = self
-            .shared
-            .attempt(&config, event, &mut None, standing)
-            .await;
+        let tried = self.attempt(&config, event, &mut None, standing).await;
         let is_delivered = tried.attempt.verdict() == Verdict::Delivered;
         let was_dead = hook.state().is_dead(delivery.n);
         let state = match (is_delivered, was_dead) {
@@ -326,7 +339,7 @@ impl Webhooks {
             } else {
                 hook::json(Table::Deliveries, key, &delivery)
             };
-            match self.shared.records.write(vec![change]).await {
+            match self.records.write(vec![change]).await {
                 Ok(()) if is_delivered => hook.state().unburied(delivery.n),
                 Ok(()) => {}
                 Err(fault) => {
@@ -336,7 +349,7 @@ impl Webhooks {
         }
         delivery.event = None;
         hook.state().keep(delivery.clone());
-        self.shared.write(hook).await;
+        self.write(hook).await;
         delivery
     }
 }
@@ -370,7 +383,10 @@ fn read<T: serde::de::DeserializeOwned>(record: &[u8]) -> Option<T> {
 /// Reads all subscriptions, each with where it was.
 pub(crate) async fn load(records: &Arc<dyn Records>) -> Result<Vec<Hook>, Fault> {
     let mut hooks = Vec::new();
-    for (key, record) in all(&**records, Table::Webhooks, "hook/".to_owned()).await? {
+    for (key, record) in all(&**records, Table::Webhooks, String::new()).await? {
+        if !key.contains(hook::HOOK) {
+            continue;
+        }
         let Some(config) = read::<Subscription>(&record) else {
             tracing::error!(key, "a webhook cannot be read, and is left out");
             continue;

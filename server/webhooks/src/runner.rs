@@ -8,7 +8,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Map, json as value};
 use tokio::time::Instant;
 
 use crate::body;
@@ -26,6 +25,8 @@ use crate::throttle::Throttle;
 const READ_MAX: usize = 32;
 /// A busy subscription writes down where it is this often; a crash repeats what is newer.
 const WRITE_MS: u64 = 500;
+/// Records that are written or deleted together.
+const WRITES_MAX: usize = 128;
 /// The pause after the store did not answer.
 const FAULT_PAUSE_MS: u64 = 1_000;
 
@@ -106,7 +107,7 @@ impl Shared {
         let written = self.records.write(changes).await;
         if let Err(fault) = &written {
             // The next write has the newest state; these deliveries are missing from the list.
-            hook.state().pass(0);
+            hook.state().touch();
             tracing::warn!(app = hook.app, webhook = hook.id, %fault, "a webhook's cursor was not written");
         }
         written.is_ok()
@@ -155,7 +156,7 @@ pub(crate) async fn run(shared: Arc<Shared>, hook: Arc<Hook>) {
 struct Runner {
     shared: Arc<Shared>,
     hook: Arc<Hook>,
-    /// Read and not done with. Bound: [`READ_MAX`], and one that tells of lost events.
+    /// Read and not done with. Bound: [`READ_MAX`].
     queue: VecDeque<Event>,
     line: Option<Line>,
     /// When the next delivery may be made, by the app's rate.
@@ -179,7 +180,7 @@ impl Runner {
         };
         if !config.wants(&event) {
             self.queue.pop_front();
-            self.hook.state().pass(event.number);
+            self.hook.state().pass(&event);
             return;
         }
         let now_ms = self.shared.clock.now_ms();
@@ -228,33 +229,24 @@ impl Runner {
 
     /// Reads what comes next, or waits for it.
     async fn refill(&mut self) {
-        let after = self.hook.state().progress.after;
-        let read = self
-            .shared
-            .events
-            .read(self.hook.app.clone(), after, READ_MAX);
-        let batch = match read.await {
-            Ok(batch) => batch,
+        let after = self.hook.state().progress.after.clone();
+        let app = self.hook.app.clone();
+        let read = self.shared.events.read(app, after.clone(), READ_MAX);
+        match read.await {
+            Ok(events) if events.is_empty() => {
+                self.shared.write(&self.hook).await;
+                tokio::select! {
+                    () = self.shared.events.wait(self.hook.app.clone(), after) => {}
+                    () = self.hook.wake.notified() => {}
+                }
+            }
+            Ok(events) => self.queue.extend(events),
             Err(fault) => {
                 tracing::warn!(app = self.hook.app, webhook = self.hook.id, %fault, "a webhook's events were not read");
-                return self
-                    .pause(self.shared.clock.now_ms() + FAULT_PAUSE_MS)
+                self.pause(self.shared.clock.now_ms() + FAULT_PAUSE_MS)
                     .await;
             }
-        };
-        let Some(first) = batch.events.first() else {
-            self.shared.write(&self.hook).await;
-            tokio::select! {
-                () = self.shared.events.wait(self.hook.app.clone(), after) => {}
-                () = self.hook.wake.notified() => {}
-            }
-            return;
-        };
-        if batch.lost > 0 {
-            self.hook.state().lost(batch.lost);
-            self.queue.push_back(gap(first, batch.lost));
         }
-        self.queue.extend(batch.events);
     }
 
     async fn deliver(&mut self, config: &Subscription, event: &Event) {
@@ -274,7 +266,11 @@ impl Runner {
             match verdict {
                 Verdict::Delivered => {
                     state.succeeded();
-                    state.pass(event.number);
+                    state.pass(event);
+                    if event.kind == GAP {
+                        let missing = event.detail.get("missing");
+                        state.lost(missing.and_then(|count| count.as_u64()).unwrap_or(0));
+                    }
                     delivery.tried(tried.attempt, State::Delivered);
                 }
                 Verdict::Failed | Verdict::Gone => {
@@ -312,7 +308,7 @@ impl Runner {
                 .pause(self.shared.clock.now_ms() + FAULT_PAUSE_MS)
                 .await;
         }
-        self.hook.state().pass(event.number);
+        self.hook.state().pass(event);
         self.queue.pop_front();
     }
 }
@@ -343,28 +339,14 @@ async fn bury(shared: &Shared, hook: &Hook, delivery: Delivery) -> bool {
             count,
             "dead letters were dropped"
         );
-        let gone = dropped
-            .into_iter()
-            .map(|n| hook::deletion(Table::Deliveries, key(n)));
-        if let Err(fault) = shared.records.write(gone.collect()).await {
-            tracing::warn!(app = hook.app, webhook = hook.id, %fault, "dead letters were not deleted");
+        for some in dropped.chunks(WRITES_MAX) {
+            let gone = some
+                .iter()
+                .map(|n| hook::deletion(Table::Deliveries, key(*n)));
+            if let Err(fault) = shared.records.write(gone.collect()).await {
+                tracing::warn!(app = hook.app, webhook = hook.id, %fault, "dead letters were not deleted");
+            }
         }
     }
     true
-}
-
-/// Tells of events that were gone before they were read. It has the number of the one before
-/// `first`, so that the cursor does not pass that.
-fn gap(first: &Event, lost: u64) -> Event {
-    let mut detail = Map::new();
-    detail.insert("lost".to_owned(), value!(lost));
-    Event {
-        number: first.number.saturating_sub(1),
-        at_ms: first.at_ms,
-        kind: GAP.to_owned(),
-        user: None,
-        channel: None,
-        order: 0,
-        detail,
-    }
 }

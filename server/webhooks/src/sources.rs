@@ -65,8 +65,11 @@ pub struct Change {
 /// One event of an app's stream.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Event {
-    /// Its number in the app's stream, from 1.
+    /// Its number in the app's stream, from 1; 0 = a sample.
     pub number: u64,
+    /// The place behind it: where reading goes on. A text that only the stream reads.
+    #[serde(default)]
+    pub place: String,
     /// When it happened, in Unix milliseconds.
     pub at_ms: u64,
     /// In words, `user.login`.
@@ -85,33 +88,31 @@ pub struct Event {
     pub detail: Map<String, Value>,
 }
 
-/// The kind of an event that tells that others were dropped.
+/// The kind of an event that tells that others are missing; `missing` in its detail says how many,
+/// if that is known.
 pub const GAP: &str = "events.gap";
-
-/// Some events of a stream.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Batch {
-    /// In order.
-    pub events: Vec<Event>,
-    /// How many events between the cursor and the first one are gone for good. 0 where the stream
-    /// tells it by an event of its own.
-    pub lost: u64,
-}
 
 /// The durable streams of events, one per app.
 pub trait EventSource: Send + Sync + 'static {
-    /// At most `limit` events after number `after`.
+    /// At most `limit` events behind the place `after`, in order. Missing ones are told by a
+    /// [`GAP`]; a place that the stream does not know is the one before its oldest event, and a
+    /// gap.
     ///
     /// # Errors
     /// [`Fault`]
-    fn read(&self, app: String, after: u64, limit: usize) -> Later<'_, Result<Batch, Fault>>;
-    /// The number of the newest event; 0 = there is none yet.
+    fn read(
+        &self,
+        app: String,
+        after: String,
+        limit: usize,
+    ) -> Later<'_, Result<Vec<Event>, Fault>>;
+    /// The place behind the newest event.
     ///
     /// # Errors
     /// [`Fault`]
-    fn newest(&self, app: String) -> Later<'_, Result<u64, Fault>>;
-    /// Returns when there may be events after number `after`; too early does no harm.
-    fn wait(&self, app: String, after: u64) -> Later<'_, ()>;
+    fn newest(&self, app: String) -> Later<'_, Result<String, Fault>>;
+    /// Returns when there may be events behind the place `after`; too early does no harm.
+    fn wait(&self, app: String, after: String) -> Later<'_, ()>;
 }
 
 /// The time by which deliveries are repeated.

@@ -255,6 +255,7 @@ mod tests {
     fn event(kind: &str, user: Option<&str>, channel: Option<&str>) -> Event {
         Event {
             number: 1,
+            place: String::new(),
             at_ms: 0,
             kind: kind.to_owned(),
             user: user.map(str::to_owned),

@@ -33,7 +33,7 @@ async fn events_arrive_in_order_signed_and_as_asked_for() {
     );
     assert_eq!(
         (&body["cursor"], &body["webhookId"]),
-        (&json!("2"), &json!(made.id))
+        (&json!("behind-2"), &json!(made.id))
     );
     assert_eq!(body["payload"]["ts"], support::START_MS / 1_000);
     assert!(

@@ -70,7 +70,9 @@ export default defineConfig({
           // Not a page of VitePress: the browser loads it anew.
           { text: 'JavaScript reference', link: '/reference/index.html', target: '_self' },
           { text: 'Rust', link: '/rust' },
+          { text: 'Your backend', link: '/backend' },
           { text: 'Tokens', link: '/tokens' },
+          { text: 'JWT', link: '/jwt' },
           { text: 'Permissions', link: '/permissions' },
           { text: 'The wire protocol', link: '/protocol' },
         ],

@@ -72,6 +72,10 @@ pub(crate) fn command(
     })
 }
 
+/// The key with which backends call our server in a comparison.
+pub(crate) const API_KEY: &str =
+    "tdk_backendsload_5899fe000fab09e47fac725b3a9829c3cba6d36cc197389b105c4bb48cbc1b43";
+
 fn tidings(name: &str, programs: &Programs, address: SocketAddr, folder: &Path) -> Result<Command> {
     let mut command = Command::new(&programs.tidings);
     command
@@ -79,6 +83,8 @@ fn tidings(name: &str, programs: &Programs, address: SocketAddr, folder: &Path) 
         .arg(address.to_string())
         .args(["--hubs", &programs.threads.to_string()])
         .args(["--disk-reserve", "0"])
+        .args(["--api-rate", "unlimited"])
+        .env("TIDINGS_API_KEY", API_KEY)
         .arg("--data-dir")
         .arg(folder.join("data"));
     if name == "tidings-tls" {

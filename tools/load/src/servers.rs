@@ -23,11 +23,6 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Where our server has its data.
-    pub(crate) fn data_dir(&self) -> PathBuf {
-        self.folder.0.join("data")
-    }
-
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }

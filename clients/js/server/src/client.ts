@@ -1,7 +1,7 @@
 /** The calls of a backend, one method each. */
 import { ApiError, TidingsError } from './errors';
 import { type EventOptions, follow, type ReadOptions, readEvents } from './events';
-import { type Call, type CallOptions, part, type Settings, Transport } from './transport';
+import { type Call, type CallOptions, joined, part, type Settings, Transport } from './transport';
 import type * as told from './types';
 
 /** More time than other calls have, for a message that waits for its receiver. The server waits 5 s at most. */
@@ -124,7 +124,8 @@ export class Tidings {
 
   /** Ends all logins of a user; with `ban_seconds`, new ones are refused for that time. */
   disconnect(user: string, how: { reason?: string; ban_seconds?: number } = {}, options?: CallOptions): Promise<unknown> {
-    return this.#post(`/users/${part(user)}/disconnect`, how, options);
+    // With a ban, as a ban: see there.
+    return this.#call({ method: 'POST', path: `/users/${part(user)}/disconnect`, body: how, isRepeatable: !how.ban_seconds }, options);
   }
 
   // Attributes
@@ -216,7 +217,7 @@ export class Tidings {
   /** A page of events behind a cursor; empty when nothing has happened within `wait` seconds. */
   eventPage(which: EventOptions & { wait?: number } = {}, options?: CallOptions): Promise<told.Page<told.Event>> {
     const { after, types, limit, wait } = which;
-    const query = { after, types: types?.join(','), limit, wait };
+    const query = { after, types: joined(types), limit, wait };
     return this.#call({ method: 'GET', path: '/events', query, waitMs: (wait ?? 0) * 1000 }, options);
   }
 
@@ -239,7 +240,7 @@ export class Tidings {
   ): Promise<told.Attributes> {
     const path = `/${kind}/${part(name)}/attributes`;
     const call: Omit<Call, 'waitMs'> = Array.isArray(given)
-      ? { method, path, query: { keys: given.join(',') } }
+      ? { method, path, query: { keys: joined(given) } }
       : { method, path, ...(given !== undefined && { body: { attributes: given } }) };
     const answer = await this.#call<{ attributes?: told.Attributes } | undefined>(call, options);
     return answer?.attributes ?? {};
@@ -269,5 +270,5 @@ function bodyOf(message: told.Message): Record<string, unknown> {
 }
 
 function historyQuery({ channel, users, from_ms, to_ms, ...page }: told.HistoryOptions): NonNullable<Call['query']> {
-  return { channel, users: users?.join(','), from: from_ms, to: to_ms, ...page };
+  return { channel, users: joined(users), from: from_ms, to: to_ms, ...page };
 }

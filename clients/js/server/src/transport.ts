@@ -19,7 +19,7 @@ const RETRY_AFTER_S_MAX = 60;
 export interface Settings {
   /** Such as `https://chat.example.org`. Otherwise the environment's `TIDINGS_ENDPOINT`. */
   endpoint?: string;
-  /** An API key, `tdk_…`. Otherwise the environment's `TIDINGS_API_KEY`. */
+  /** An API key, `tdk_…`. Otherwise the environment's `TIDINGS_KEY`. */
   key?: string;
   /** The app id. Otherwise the environment's `TIDINGS_APP`. */
   app?: string;
@@ -65,6 +65,14 @@ export function part(name: string): string {
   return encodeURIComponent(name);
 }
 
+/** Names as one parameter. */
+export function joined(names: readonly string[] | undefined): string | undefined {
+  const wrong = names?.find((name) => name.includes(','));
+  if (wrong === undefined) return names?.join(',');
+  const hint = 'Names are separated by commas; ask for one that has a comma in another way.';
+  throw new TidingsError(`${JSON.stringify(wrong)} has a comma`, 'invalid_name', hint);
+}
+
 /** Seconds that a `Retry-After` asks for: a number, or a date. */
 export function retryAfterOf(value: string | null, nowMs: number): number | undefined {
   if (value === null) return undefined;
@@ -88,9 +96,9 @@ export class Transport {
 
   constructor(settings: Settings) {
     const endpoint = settings.endpoint ?? process.env.TIDINGS_ENDPOINT;
-    const key = settings.key ?? process.env.TIDINGS_API_KEY;
+    const key = settings.key ?? process.env.TIDINGS_KEY;
     if (!endpoint) throw new TidingsError('no endpoint', 'no_endpoint', 'Give `endpoint`, or set TIDINGS_ENDPOINT, such as https://chat.example.org.');
-    if (!key) throw new TidingsError('no API key', 'no_key', 'Give `key`, or set TIDINGS_API_KEY; `tidings key create` makes one.');
+    if (!key) throw new TidingsError('no API key', 'no_key', 'Give `key`, or set TIDINGS_KEY; `tidings key create` makes one.');
     if (!/^https?:\/\/[^/?#]+\/?$/.test(endpoint)) {
       const hint = 'Give the scheme and the host, such as https://chat.example.org.';
       throw new TidingsError(`the endpoint is ${JSON.stringify(endpoint)}`, 'bad_endpoint', hint);

@@ -121,7 +121,7 @@ test('calls one after the other keep their connection', async (context) => {
 });
 
 test('settings come from the environment, and wrong ones are told', () => {
-  const variables = { TIDINGS_ENDPOINT: 'http://127.0.0.1:1', TIDINGS_API_KEY: 'tdk_1_2', TIDINGS_APP: APP };
+  const variables = { TIDINGS_ENDPOINT: 'http://127.0.0.1:1', TIDINGS_KEY: 'tdk_1_2', TIDINGS_APP: APP };
   Object.assign(process.env, variables);
   assert.ok(new Tidings());
   for (const name of Object.keys(variables)) delete process.env[name];
@@ -137,4 +137,6 @@ test('settings come from the environment, and wrong ones are told', () => {
   }
   assert.throws(() => new Tidings({ ...good, app: '' }).bans(), { code: 'no_app' });
   for (const name of ['', '.', '..']) assert.throws(() => new Tidings(good).user(name), { code: 'invalid_name' });
+  // Two keys would be deleted in place of this one.
+  return assert.rejects(new Tidings(good).deleteUserAttributes('alice', ['a,b']), { code: 'invalid_name' });
 });

@@ -48,7 +48,7 @@ class AsyncTidings:
 
     It keeps connections open between calls; one for the whole program is enough. Calls are
     repeated where that is safe. Settings that are not given are read from the environment:
-    ``TIDINGS_ENDPOINT``, ``TIDINGS_API_KEY``, ``TIDINGS_APP``. Cancelling a call ends it.
+    ``TIDINGS_ENDPOINT``, ``TIDINGS_KEY``, ``TIDINGS_APP``. Cancelling a call ends it.
     """
 
     def __init__(
@@ -270,7 +270,9 @@ class AsyncTidings:
     ) -> None:
         """Ends all logins of a user; with ``ban_seconds``, new ones are refused for that time."""
         body = given(reason=reason, ban_seconds=ban_seconds)
-        await self._app_call("POST", f"/users/{part(user)}/disconnect", body=body)
+        path = f"/users/{part(user)}/disconnect"
+        # With a ban, as a ban: see there.
+        await self._app_call("POST", path, body=body, is_repeatable=not ban_seconds)
 
     # Attributes
 

@@ -59,12 +59,12 @@ class Settings:
     @staticmethod
     def of(endpoint: Optional[str], key: Optional[str], timeout: float, retries: int) -> "Settings":
         endpoint = endpoint or os.environ.get("TIDINGS_ENDPOINT")
-        key = key or os.environ.get("TIDINGS_API_KEY")
+        key = key or os.environ.get("TIDINGS_KEY")
         if not endpoint:
             hint = "Give `endpoint`, or set TIDINGS_ENDPOINT, such as https://chat.example.org."
             raise TidingsError("no endpoint", "no_endpoint", hint)
         if not key:
-            hint = "Give `key`, or set TIDINGS_API_KEY; `tidings key create` makes one."
+            hint = "Give `key`, or set TIDINGS_KEY; `tidings key create` makes one."
             raise TidingsError("no API key", "no_key", hint)
         if not re.fullmatch(r"https?://[^/?#]+/?", endpoint):
             hint = "Give the scheme and the host, such as https://chat.example.org."
@@ -249,6 +249,11 @@ def given(**values: Any) -> Dict[str, Any]:
 
 
 def joined(words: Optional[Sequence[str]]) -> Optional[str]:
+    """Names as one parameter."""
+    for word in words or ():
+        if "," in word:
+            hint = "Names are separated by commas; ask for one that has a comma in another way."
+            raise TidingsError(f"{word!r} has a comma", "invalid_name", hint)
     return None if words is None else ",".join(words)
 
 

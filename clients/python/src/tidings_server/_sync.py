@@ -47,7 +47,7 @@ class Tidings:
 
     It keeps connections open between calls; one for the whole program is enough. Calls are
     repeated where that is safe. Settings that are not given are read from the environment:
-    ``TIDINGS_ENDPOINT``, ``TIDINGS_API_KEY``, ``TIDINGS_APP``.
+    ``TIDINGS_ENDPOINT``, ``TIDINGS_KEY``, ``TIDINGS_APP``.
     """
 
     def __init__(
@@ -269,7 +269,9 @@ class Tidings:
     ) -> None:
         """Ends all logins of a user; with ``ban_seconds``, new ones are refused for that time."""
         body = given(reason=reason, ban_seconds=ban_seconds)
-        self._app_call("POST", f"/users/{part(user)}/disconnect", body=body)
+        path = f"/users/{part(user)}/disconnect"
+        # With a ban, as a ban: see there.
+        self._app_call("POST", path, body=body, is_repeatable=not ban_seconds)
 
     # Attributes
 

@@ -12,7 +12,8 @@ impl Tidings {
     /// # Errors
     /// [`Error`]
     pub async fn user_attributes(&self, user: &str) -> Result<BTreeMap<String, String>, Error> {
-        self.attributes(Method::GET, "users", user, None, &[]).await
+        self.attributes(Method::GET, "users", user, None, None)
+            .await
     }
 
     /// Replaces all attributes of a user.
@@ -24,7 +25,7 @@ impl Tidings {
         user: &str,
         attributes: &BTreeMap<String, String>,
     ) -> Result<(), Error> {
-        let done = self.attributes(Method::PUT, "users", user, Some(attributes), &[]);
+        let done = self.attributes(Method::PUT, "users", user, Some(attributes), None);
         done.await.map(drop)
     }
 
@@ -37,15 +38,19 @@ impl Tidings {
         user: &str,
         attributes: &BTreeMap<String, String>,
     ) -> Result<(), Error> {
-        let done = self.attributes(Method::PATCH, "users", user, Some(attributes), &[]);
+        let done = self.attributes(Method::PATCH, "users", user, Some(attributes), None);
         done.await.map(drop)
     }
 
-    /// Deletes these attributes of a user; all of them if none is named.
+    /// Deletes these attributes of a user; with `None`, all of them.
     ///
     /// # Errors
     /// [`Error`]
-    pub async fn delete_user_attributes(&self, user: &str, keys: &[&str]) -> Result<(), Error> {
+    pub async fn delete_user_attributes(
+        &self,
+        user: &str,
+        keys: Option<&[&str]>,
+    ) -> Result<(), Error> {
         let done = self.attributes(Method::DELETE, "users", user, None, keys);
         done.await.map(drop)
     }
@@ -58,7 +63,7 @@ impl Tidings {
         &self,
         channel: &str,
     ) -> Result<BTreeMap<String, String>, Error> {
-        self.attributes(Method::GET, "channels", channel, None, &[])
+        self.attributes(Method::GET, "channels", channel, None, None)
             .await
     }
 
@@ -71,7 +76,7 @@ impl Tidings {
         channel: &str,
         attributes: &BTreeMap<String, String>,
     ) -> Result<(), Error> {
-        let done = self.attributes(Method::PUT, "channels", channel, Some(attributes), &[]);
+        let done = self.attributes(Method::PUT, "channels", channel, Some(attributes), None);
         done.await.map(drop)
     }
 
@@ -84,18 +89,18 @@ impl Tidings {
         channel: &str,
         attributes: &BTreeMap<String, String>,
     ) -> Result<(), Error> {
-        let done = self.attributes(Method::PATCH, "channels", channel, Some(attributes), &[]);
+        let done = self.attributes(Method::PATCH, "channels", channel, Some(attributes), None);
         done.await.map(drop)
     }
 
-    /// Deletes these attributes of a channel; all of them if none is named.
+    /// Deletes these attributes of a channel; with `None`, all of them.
     ///
     /// # Errors
     /// [`Error`]
     pub async fn delete_channel_attributes(
         &self,
         channel: &str,
-        keys: &[&str],
+        keys: Option<&[&str]>,
     ) -> Result<(), Error> {
         let done = self.attributes(Method::DELETE, "channels", channel, None, keys);
         done.await.map(drop)

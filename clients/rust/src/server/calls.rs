@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::error::{ApiError, Error};
 use super::events::EventReader;
-use super::transport::{Builder, Method, Request, Transport, part};
+use super::transport::{Builder, Method, Request, Transport, joined, part};
 use super::types::{
     Attributes, Ban, Channel, Event, HistoryMessage, HistoryRange, Member, Message, NewBan,
     Outcome, Page, Payload, Published, PublishedBatch, Receipt, SendOptions, Session,
@@ -141,10 +141,15 @@ impl Tidings {
     }
 
     fn history_call(&self, method: Method, range: &HistoryRange) -> Result<Request, Error> {
+        let users = range
+            .users
+            .as_ref()
+            .map(|[one, other]| joined(&[one, other]))
+            .transpose()?;
         let call = self.call(method, "/history")?;
         Ok(call
             .query("channel", range.channel.as_ref())
-            .query("users", range.users.as_ref())
+            .query("users", users)
             .query("from", range.from_ms)
             .query("to", range.to_ms)
             .query("limit", range.limit)
@@ -266,7 +271,10 @@ impl Tidings {
         body.extend(reason.map(|reason| ("reason".to_owned(), json!(reason))));
         body.extend(ban_seconds.map(|seconds| ("ban_seconds".to_owned(), json!(seconds))));
         let path = format!("/users/{}/disconnect", part(user)?);
-        self.ask_only(self.post(&path, Value::Object(body))?).await
+        let mut request = self.post(&path, Value::Object(body))?;
+        // With a ban, as a ban: see there.
+        request.is_repeatable = ban_seconds.is_none();
+        self.ask_only(request).await
     }
 
     /// A page of the bans.
@@ -395,7 +403,7 @@ impl Tidings {
         kind: &str,
         name: &str,
         attributes: Option<&BTreeMap<String, String>>,
-        keys: &[&str],
+        keys: Option<&[&str]>,
     ) -> Result<Attributes, Error> {
         #[derive(Default, Deserialize)]
         #[serde(default)]
@@ -403,7 +411,7 @@ impl Tidings {
             attributes: Attributes,
         }
         let path = format!("/{kind}/{}/attributes", part(name)?);
-        let keys = (!keys.is_empty()).then(|| keys.join(","));
+        let keys = keys.map(joined).transpose()?;
         let mut call = self.call(method, &path)?.query("keys", keys);
         if let Some(attributes) = attributes {
             call = call.body(json!({ "attributes": attributes }));

@@ -40,7 +40,7 @@ const PART: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~');
 
 /// Settings of a [`Tidings`](super::Tidings). Those that are not made are taken from the
-/// environment: `TIDINGS_ENDPOINT`, `TIDINGS_API_KEY`, `TIDINGS_APP`.
+/// environment: `TIDINGS_ENDPOINT`, `TIDINGS_KEY`, `TIDINGS_APP`.
 #[derive(Clone)]
 pub struct Builder {
     pub(super) app: Option<String>,
@@ -182,6 +182,19 @@ pub(super) fn part(name: &str) -> Result<String, Error> {
     Ok(utf8_percent_encode(name, PART).to_string())
 }
 
+/// Names as one parameter.
+pub(super) fn joined(names: &[&str]) -> Result<String, Error> {
+    if let Some(wrong) = names.iter().find(|name| name.contains(',')) {
+        let hint = "Names are separated by commas; ask for one that has a comma in another way.";
+        return Err(Error::invalid(
+            "invalid_name",
+            format!("{wrong:?} has a comma"),
+            hint,
+        ));
+    }
+    Ok(names.join(","))
+}
+
 /// The connections to one server.
 pub(super) struct Transport {
     base: String,
@@ -203,11 +216,11 @@ impl Transport {
         let endpoint = settings
             .endpoint
             .or_else(|| from_environment("TIDINGS_ENDPOINT"));
-        let key = settings.key.or_else(|| from_environment("TIDINGS_API_KEY"));
+        let key = settings.key.or_else(|| from_environment("TIDINGS_KEY"));
         let hint = "Give `endpoint`, or set TIDINGS_ENDPOINT, such as https://chat.example.org.";
         let endpoint =
             endpoint.ok_or_else(|| Error::invalid("no_endpoint", "no endpoint", hint))?;
-        let hint = "Give `key`, or set TIDINGS_API_KEY; `tidings key create` makes one.";
+        let hint = "Give `key`, or set TIDINGS_KEY; `tidings key create` makes one.";
         let key = key.ok_or_else(|| Error::invalid("no_key", "no API key", hint))?;
         let base = check_endpoint(&endpoint)?;
         if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -467,5 +480,10 @@ mod tests {
         for name in ["", ".", ".."] {
             assert_eq!(part(name).expect_err("no part").code(), "invalid_name");
         }
+        assert_eq!(joined(&["a", "b"]).expect("names"), "a,b");
+        assert_eq!(
+            joined(&["a,b"]).expect_err("a comma").code(),
+            "invalid_name"
+        );
     }
 }

@@ -292,7 +292,6 @@ pub struct User {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Channel {
     /// Its name.
-    #[serde(alias = "channel")]
     pub name: String,
     /// How many they are.
     pub members: u64,
@@ -315,7 +314,7 @@ pub struct Member {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HistoryRange {
     pub(super) channel: Option<String>,
-    pub(super) users: Option<String>,
+    pub(super) users: Option<[String; 2]>,
     /// The first millisecond, Unix time.
     pub from_ms: Option<u64>,
     /// The millisecond after the last.
@@ -338,7 +337,7 @@ impl HistoryRange {
 
     /// Of two users' messages to each other.
     pub fn of_users(one: &str, other: &str) -> Self {
-        let users = Some(format!("{one},{other}"));
+        let users = Some([one.to_owned(), other.to_owned()]);
         Self {
             users,
             ..Self::default()

@@ -85,7 +85,6 @@ fn message(of: &Value) -> Message {
 
 /// Makes the call of a row; what it gives, in words.
 async fn ask(tidings: &Tidings, call: &str, words: &Words<'_>) -> Result<String, Error> {
-    let strs = |texts: &[String]| -> Vec<String> { texts.to_vec() };
     let first = words.arg(0);
     let id = words
         .args
@@ -183,17 +182,16 @@ async fn ask(tidings: &Tidings, call: &str, words: &Words<'_>) -> Result<String,
                 .await?,
         ),
         "delete_user_attributes" | "delete_channel_attributes" => {
-            let keys = strs(
-                &words
-                    .args
-                    .get(1)
-                    .map_or_else(Vec::new, |keys| words.texts(keys)),
-            );
-            let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+            let keys = words.args.get(1).map(|keys| words.texts(keys));
+            let keys = keys
+                .as_ref()
+                .map(|keys| keys.iter().map(String::as_str).collect());
+            let keys: Option<Vec<&str>> = keys;
+            let keys = keys.as_deref();
             if call == "delete_user_attributes" {
-                tidings.delete_user_attributes(first, &keys).await?;
+                tidings.delete_user_attributes(first, keys).await?;
             } else {
-                tidings.delete_channel_attributes(first, &keys).await?;
+                tidings.delete_channel_attributes(first, keys).await?;
             }
             String::new()
         }

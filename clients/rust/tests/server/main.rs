@@ -5,5 +5,6 @@
 
 mod calls;
 mod fake;
+mod real;
 mod retries;
 mod webhooks;

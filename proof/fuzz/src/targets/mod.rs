@@ -2,6 +2,7 @@
 
 mod bus;
 mod client;
+mod jwt;
 mod legacy;
 mod session;
 mod snapshot;
@@ -24,6 +25,8 @@ pub fn all() -> Vec<Target> {
         tokens::TOKEN_006,
         tokens::TOKEN_007,
         tokens::TOKEN_LEGACY,
+        jwt::TOKEN_JWT,
+        jwt::JWT_KEYS,
         store::STORE_RECORD,
         snapshot::DRAIN_SNAPSHOT,
         bus::BUS_CROSSING,

@@ -56,6 +56,7 @@ fn token(input: &[u8], format: &str) -> Answer {
     let keys = AppKeys {
         app_id: APP,
         certificates: &[CERTIFICATE],
+        jwt: None,
     };
     let mut policy = Policy::login();
     policy.legacy_signaling_tokens = true;

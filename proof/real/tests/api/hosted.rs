@@ -27,7 +27,10 @@ fn expect_failure(answer: &crate::http::Answer, status: u16, code: &str) -> Valu
     assert_eq!(answer.status, status, "{body}");
     assert_eq!(body["result"], "failed", "{body}");
     assert_eq!(body["code"], code, "{body}");
-    assert!(body["reason"].is_string() && body["request_id"].is_string(), "{body}");
+    assert!(
+        body["reason"].is_string() && body["request_id"].is_string(),
+        "{body}"
+    );
     body
 }
 
@@ -72,7 +75,10 @@ fn a_peer_message_reaches_who_is_there() {
                 keyed(Call::new("POST", &path)).json(&body).send(at)
             });
             let (from, text) = next_text(&mut events).await;
-            assert_eq!((from.as_str(), text), ("backend one", format!("hello \u{e9} {name}")));
+            assert_eq!(
+                (from.as_str(), text),
+                ("backend one", format!("hello \u{e9} {name}"))
+            );
             expect_success(&call.await.expect("an answer"), code);
         }
     });
@@ -115,7 +121,10 @@ fn a_channel_message_reaches_members_from_who_is_none() {
             });
             let answer = world.post(&users(APP, "backend", name), &body);
             expect_success(&answer, "message_sent");
-            assert_eq!(next_text(&mut events).await, ("backend".into(), name.into()));
+            assert_eq!(
+                next_text(&mut events).await,
+                ("backend".into(), name.into())
+            );
         }
     });
 }
@@ -128,7 +137,9 @@ fn credentials_are_judged_before_anything_else() {
     let body = json!({ "destination": "nobody", "payload": "a" });
     let call = |headers: &[(&str, &str)]| {
         let call = Call::new("POST", &path).json(&body);
-        let call = headers.iter().fold(call, |call, (name, value)| call.header(name, value));
+        let call = headers
+            .iter()
+            .fold(call, |call, (name, value)| call.header(name, value));
         call.send(world.address)
     };
     let none = call(&[]);
@@ -156,7 +167,9 @@ fn credentials_are_judged_before_anything_else() {
     expect_success(&call(&all), "message_offline");
     let foreign = users(OTHER, "dora", "peer_messages");
     let call = Call::new("POST", &foreign).json(&body);
-    let call = call.header("x-agora-token", &dora).header("x-agora-uid", "dora");
+    let call = call
+        .header("x-agora-token", &dora)
+        .header("x-agora-uid", "dora");
     expect_failure(&call.send(world.address), 401, "invalid_token");
 }
 
@@ -171,36 +184,135 @@ fn each_wrong_input_has_its_answer() {
         (peer.clone(), b"{}".to_vec(), 400, "missing_field"),
         (peer.clone(), b"[]".to_vec(), 400, "invalid_argument"),
         (peer.clone(), b"".to_vec(), 400, "invalid_argument"),
-        (peer.clone(), b"{\"destination\":\"a\",\"payload\":\"\xff\"}".to_vec(), 400, "invalid_argument"),
-        (peer.clone(), br#"{"destination":"a","payload":"\ud800"}"#.to_vec(), 400, "invalid_argument"),
-        (peer.clone(), br#"{"destination":5,"payload":"b"}"#.to_vec(), 400, "invalid_argument"),
-        (peer.clone(), br#"{"destination":"a","payload":"b","payload":"c"}"#.to_vec(), 400, "invalid_argument"),
-        (peer.clone(), br#"{"destination":"a","payload":"b","x":1}"#.to_vec(), 400, "invalid_argument"),
-        (peer.clone(), br#"{"destination":"a","payload":""}"#.to_vec(), 400, "invalid_argument"),
-        (peer.clone(), br#"{"destination":"","payload":"b"}"#.to_vec(), 400, "invalid_argument"),
-        (peer.clone(), br#"{"destination":"a","payload":"b","enable_offline_messaging":"yes"}"#.to_vec(), 400, "invalid_argument"),
-        (peer.clone(), json!({ "destination": "a", "payload": long }).to_string().into(), 400, "invalid_argument"),
+        (
+            peer.clone(),
+            b"{\"destination\":\"a\",\"payload\":\"\xff\"}".to_vec(),
+            400,
+            "invalid_argument",
+        ),
+        (
+            peer.clone(),
+            br#"{"destination":"a","payload":"\ud800"}"#.to_vec(),
+            400,
+            "invalid_argument",
+        ),
+        (
+            peer.clone(),
+            br#"{"destination":5,"payload":"b"}"#.to_vec(),
+            400,
+            "invalid_argument",
+        ),
+        (
+            peer.clone(),
+            br#"{"destination":"a","payload":"b","payload":"c"}"#.to_vec(),
+            400,
+            "invalid_argument",
+        ),
+        (
+            peer.clone(),
+            br#"{"destination":"a","payload":"b","x":1}"#.to_vec(),
+            400,
+            "invalid_argument",
+        ),
+        (
+            peer.clone(),
+            br#"{"destination":"a","payload":""}"#.to_vec(),
+            400,
+            "invalid_argument",
+        ),
+        (
+            peer.clone(),
+            br#"{"destination":"","payload":"b"}"#.to_vec(),
+            400,
+            "invalid_argument",
+        ),
+        (
+            peer.clone(),
+            br#"{"destination":"a","payload":"b","enable_offline_messaging":"yes"}"#.to_vec(),
+            400,
+            "invalid_argument",
+        ),
+        (
+            peer.clone(),
+            json!({ "destination": "a", "payload": long })
+                .to_string()
+                .into(),
+            400,
+            "invalid_argument",
+        ),
         (peer.clone(), vec![b' '; 64 * 1024 + 1], 413, "too_large"),
-        (format!("{peer}?wait_for_ack=maybe"), good.to_string().into(), 400, "invalid_argument"),
-        (format!("{peer}?wait=true"), good.to_string().into(), 400, "invalid_argument"),
-        (format!("{peer}?wait_for_ack=true&wait_for_ack=true"), good.to_string().into(), 400, "invalid_argument"),
-        (users(APP, "%ff", "peer_messages"), good.to_string().into(), 400, "invalid_argument"),
-        (users(APP, "%20a", "peer_messages"), good.to_string().into(), 400, "invalid_argument"),
-        (users(APP, &"a".repeat(129), "peer_messages"), good.to_string().into(), 400, "invalid_argument"),
-        (users("nobodys-app", "a", "peer_messages"), good.to_string().into(), 403, "app_not_permitted"),
-        (users(&"f".repeat(32), "a", "peer_messages"), good.to_string().into(), 403, "unknown_app"),
-        (users(APP, "a", "other_messages"), good.to_string().into(), 404, "unknown_path"),
+        (
+            format!("{peer}?wait_for_ack=maybe"),
+            good.to_string().into(),
+            400,
+            "invalid_argument",
+        ),
+        (
+            format!("{peer}?wait=true"),
+            good.to_string().into(),
+            400,
+            "invalid_argument",
+        ),
+        (
+            format!("{peer}?wait_for_ack=true&wait_for_ack=true"),
+            good.to_string().into(),
+            400,
+            "invalid_argument",
+        ),
+        (
+            users(APP, "%ff", "peer_messages"),
+            good.to_string().into(),
+            400,
+            "invalid_argument",
+        ),
+        (
+            users(APP, "%20a", "peer_messages"),
+            good.to_string().into(),
+            400,
+            "invalid_argument",
+        ),
+        (
+            users(APP, &"a".repeat(129), "peer_messages"),
+            good.to_string().into(),
+            400,
+            "invalid_argument",
+        ),
+        (
+            users("nobodys-app", "a", "peer_messages"),
+            good.to_string().into(),
+            403,
+            "app_not_permitted",
+        ),
+        (
+            users(&"f".repeat(32), "a", "peer_messages"),
+            good.to_string().into(),
+            403,
+            "unknown_app",
+        ),
+        (
+            users(APP, "a", "other_messages"),
+            good.to_string().into(),
+            404,
+            "unknown_path",
+        ),
     ];
     for (path, body, status, code) in cases {
         let call = keyed(Call::new("POST", &path)).raw(body.clone());
         let call = call.header("Content-Type", "application/json");
-        let shown = String::from_utf8_lossy(&body).chars().take(80).collect::<String>();
+        let shown = String::from_utf8_lossy(&body)
+            .chars()
+            .take(80)
+            .collect::<String>();
         println!("{path} {shown}");
         expect_failure(&call.send(world.address), status, code);
     }
     let get = keyed(Call::new("GET", &peer)).send(world.address);
     expect_failure(&get, 405, "method_not_allowed");
-    for kind in ["text/plain", "application/json; charset=latin1", "application/x-www-form-urlencoded"] {
+    for kind in [
+        "text/plain",
+        "application/json; charset=latin1",
+        "application/x-www-form-urlencoded",
+    ] {
         let call = keyed(Call::new("POST", &peer)).raw(good.to_string());
         let call = call.header("Content-Type", kind);
         expect_failure(&call.send(world.address), 415, "unsupported_media_type");

@@ -53,11 +53,29 @@ impl Chaos {
             self.check_attributes(channel);
             self.check_history(channel);
         }
+        self.check_open_logins();
         self.advance(15_000);
+        self.check_outside();
         // Order: from here on, nobody is the client that has sent, or been called.
         self.invitations.judge(self.world.is_disk_broken());
         self.check_inboxes();
         self.check_leftovers();
+    }
+
+    /// `event.one_logout`: whoever is there has one login without a logout.
+    fn check_open_logins(&mut self) {
+        if self.world.is_disk_broken() {
+            return;
+        }
+        let open = self.world.open_logins();
+        for client in self.clients.clone() {
+            let user = self.user(&client);
+            let count = open.get(&user).copied().unwrap_or(0);
+            if self.world.state(client) == ConnectionState::Connected && count != 1 {
+                let text = format!("{user} is there and has {count} logins without a logout");
+                self.checker.violate_now("event.one_logout", text);
+            }
+        }
     }
 
     /// `session.single_owner`: exactly one of a user's clients is served. Usually it is the one

@@ -64,7 +64,7 @@ impl World {
         id
     }
 
-    fn next_call(&mut self) -> core::CallId {
+    pub(crate) fn next_call(&mut self) -> core::CallId {
         self.calls += 1;
         self.calls
     }

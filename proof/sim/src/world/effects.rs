@@ -3,7 +3,9 @@
 use bytes::Bytes;
 use tidings_bus::{Crossing, Router};
 use tidings_cell::{Cell, Closing, Host, RecentLogins};
+use tidings_client_core::CallId;
 use tidings_hub::ids::{ConnectionId, HubId, UserKey};
+use tidings_hub::outside::{OutsideAnswer, OutsideCall};
 use tidings_hub::store_ops::StoreOp;
 use tidings_hub::used::Word;
 use tidings_hub::{Effect, Input, Ticket, Time};
@@ -71,6 +73,29 @@ impl World {
                 input: Box::new(input),
             },
         );
+    }
+}
+
+impl World {
+    /// Whether a call from outside would reach a hub now.
+    pub(crate) fn takes_outside(&self) -> bool {
+        !self.is_down && self.pause_left_ms() == 0
+    }
+
+    /// Gives a hub a call from outside, whose answer is named by the call's id.
+    pub(crate) fn call_outside(&mut self, hub: HubId, id: CallId, call: OutsideCall) {
+        let ticket = Ticket(id);
+        self.give_hub(hub, Input::Outside { ticket, call });
+    }
+
+    /// What hubs have answered to calls from outside since the last time, and when.
+    pub(crate) fn take_outside_answers(&mut self) -> Vec<(u64, CallId, OutsideAnswer)> {
+        std::mem::take(&mut self.outside_answers)
+    }
+
+    /// Number of hubs.
+    pub(crate) fn hubs(&self) -> usize {
+        self.cells.len()
     }
 }
 
@@ -148,6 +173,10 @@ impl Host for World {
     fn store(&mut self, ticket: Ticket, op: StoreOp) {
         self.store_queue.push((self.at, ticket, op));
         self.start_commit();
+    }
+
+    fn answer(&mut self, ticket: Ticket, answer: OutsideAnswer) {
+        self.outside_answers.push((self.now_ms, ticket.0, answer));
     }
 
     fn note_used(&mut self, user: UserKey, word: Word) {

@@ -31,6 +31,7 @@ use tidings_store::records::{RecordError, Records};
 
 pub use self::audit::{Audit, AuditEntry, AuditPage, Audited};
 pub(crate) use self::audit_layer::record;
+pub(crate) use self::bans::ban_user;
 pub use self::bans::{BanBook, BanRecord, Privilege};
 pub use self::files::{FileRecord, Files, NoFiles};
 pub use self::keybook::{KeyBook, OVERLAP_MS, OVERLAP_MS_MAX};

@@ -6,16 +6,14 @@ use axum::http::{HeaderMap, StatusCode};
 use bytes::Bytes;
 use serde::Deserialize;
 use tidings_hub::ids::UserKey;
-use tidings_hub::outside::{OutsideAnswer, OutsideCall, PeerOutcome};
+use tidings_hub::outside::PeerOutcome;
 use tidings_token::{Access, Resource};
 use tidings_wire::limits::MESSAGE_PAYLOAD_BYTES_MAX;
-use tidings_wire::names::UserId;
-use tidings_wire::proto::{
-    PresenceState, QueryPresence, SendToChannel, SendToPeer, reply, request,
-};
+use tidings_wire::proto::{SendToChannel, SendToPeer, request};
 use utoipa::ToSchema;
 
 use super::text;
+use crate::Shared;
 use crate::answer::Answer;
 use crate::auth::Caller;
 use crate::body::{self, Bytes64};
@@ -23,7 +21,6 @@ use crate::idempotency::{Reply, keyed, once};
 use crate::params::{self, PathParams, Query};
 use crate::problem::Fault;
 use crate::request_id::RequestId;
-use crate::{Api, Shared};
 
 /// A message to a user.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -82,15 +79,11 @@ pub(crate) async fn to_peer(
             offline: message.enable_offline_messaging,
             history: message.enable_historical_messaging,
         };
-        let code = match waits {
-            true => match api.send_to_peer(from, call).await? {
-                PeerOutcome::Received => "message_delivered",
-                PeerOutcome::Stored | PeerOutcome::Missed => api.settings.offline_code,
-            },
-            false => {
-                api.hand_to_peer(from, &to, call).await?;
-                "message_sent"
-            }
+        let sent = api.begin_send(from, call, waits)?.end(&api).await?;
+        let code = match sent.map(|sent| sent.outcome).filter(|_| waits) {
+            None => "message_sent",
+            Some(PeerOutcome::Received) => "message_delivered",
+            Some(PeerOutcome::Stored | PeerOutcome::Missed) => api.settings.offline_code,
         };
         Ok(success(&id, code))
     };
@@ -123,8 +116,8 @@ pub(crate) async fn to_channel(
             message: Some(text(message.payload, String::new())),
             history: message.enable_historical_messaging,
         };
-        api.as_user(from, request::Call::SendToChannel(call))
-            .await?;
+        let asked = api.begin_as(from, request::Call::SendToChannel(call))?;
+        api.end(asked).await?;
         Ok(success(&id, "message_sent"))
     };
     once(&caller, keyed, work).await
@@ -161,64 +154,4 @@ fn success(id: &RequestId, code: &str) -> Reply {
         status: StatusCode::OK,
         body: Bytes::from(body),
     }
-}
-
-impl Api {
-    /// Makes a call as a user.
-    pub(crate) async fn as_user(
-        &self,
-        from: UserKey,
-        call: request::Call,
-    ) -> Result<OutsideAnswer, Fault> {
-        let hub = self.hub_of(&from);
-        self.ask(hub, OutsideCall::AsUser { from, call }).await
-    }
-
-    /// Sends to a user, and waits for what becomes of it.
-    pub(crate) async fn send_to_peer(
-        &self,
-        from: UserKey,
-        call: SendToPeer,
-    ) -> Result<PeerOutcome, Fault> {
-        match self.as_user(from, request::Call::SendToPeer(call)).await? {
-            OutsideAnswer::Sent { outcome, .. } => Ok(outcome),
-            _ => Err(Fault::unavailable(
-                "the server has given another answer than asked for",
-            )),
-        }
-    }
-
-    /// Sends to a user, and waits until the receiver's session or the store has it, or nobody is there.
-    pub(crate) async fn hand_to_peer(
-        &self,
-        from: UserKey,
-        to: &UserId,
-        call: SendToPeer,
-    ) -> Result<(), Fault> {
-        // Order: the question goes the message's way after it, so that somebody who is there has been given the
-        // message when it is answered.
-        let asked = request::Call::QueryPresence(QueryPresence {
-            user_ids: vec![to.as_str().to_owned()],
-        });
-        let sent = self.as_user(from.clone(), request::Call::SendToPeer(call));
-        let asked = self.as_user(from, asked);
-        let (mut sent, mut asked) = (std::pin::pin!(sent), std::pin::pin!(asked));
-        let is_there = tokio::select! {
-            biased;
-            sent = &mut sent => return sent.map(drop),
-            asked = &mut asked => is_there(&asked?),
-        };
-        match is_there {
-            true => Ok(()),
-            false => sent.await.map(drop),
-        }
-    }
-}
-
-fn is_there(answer: &OutsideAnswer) -> bool {
-    let OutsideAnswer::Call(reply::Result::Presence(list)) = answer else {
-        return false;
-    };
-    let is_online = |state: i32| state == PresenceState::Online as i32;
-    list.users.iter().any(|user| is_online(user.state))
 }

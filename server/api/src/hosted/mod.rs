@@ -1,10 +1,13 @@
 //! The hosted service's paths: rest 2 to 5.
 
+mod events;
+mod handle;
+mod history;
 mod messages;
 mod v2;
 
 use axum::Router;
-use axum::routing::post;
+use axum::routing::{get, post};
 use tidings_wire::proto::{Message, message};
 
 use crate::Shared;
@@ -19,7 +22,18 @@ pub(crate) fn routes() -> Router<Shared> {
     for name in ["channel_messages", "channel_message"] {
         router = router.route(&format!("{user}/{name}"), post(messages::to_channel));
     }
-    router.merge(v2::routes())
+    for place in ["vendor", "hook"] {
+        let path = |name: &str| format!("/dev/v2/project/{{app}}/rtm/{place}/{name}");
+        router = router
+            .route(&path("user_events"), get(events::of_users))
+            .route(&path("channel_events"), get(events::of_channels));
+    }
+    let history = "/dev/v2/project/{app}/rtm/message/history";
+    router
+        .route(&format!("{history}/query"), post(history::create))
+        .route(&format!("{history}/query/{{handle}}"), get(history::fetch))
+        .route(&format!("{history}/count"), get(history::count))
+        .merge(v2::routes())
 }
 
 /// A text message.

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use tidings_fault::fault;
 use tidings_token::Access;
 use tidings_wire::codes::Outcome;
-use tidings_wire::limits::CHANNELS_PER_SESSION_MAX;
 
 use crate::bus_ops::{BusOp, Publication, Question, Topic};
 use crate::channels::state::{Channel, ChannelAsk, Channels, Own, Published};
@@ -15,6 +14,7 @@ use crate::kernel::Kernel;
 use crate::kernel::caller::Caller;
 use crate::kernel::reply::error;
 use crate::rates;
+use crate::store_ops::events::EventKind;
 
 /// Whether others see a session's memberships.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,8 +53,9 @@ impl Channels {
         let refusal = if session.channels.contains(&channel.channel) {
             let text = format!("channel {} is joined already", channel.channel);
             Err(error(Outcome::AlreadyJoined, text))
-        } else if session.channels.len() >= CHANNELS_PER_SESSION_MAX {
-            let text = format!("{CHANNELS_PER_SESSION_MAX} channels are joined; leave one first");
+        } else if session.channels.len() >= session.traits.channels_max() {
+            let max = session.traits.channels_max();
+            let text = format!("{max} channels are joined; leave one first");
             Err(error(Outcome::TooManyChannels, text))
         } else if session.settings.rate_limits {
             let listed = kernel.config.apps.listed.get(&channel.app);
@@ -147,11 +148,16 @@ impl Channels {
             what,
             member_lists: Vec::new(),
         });
+        let kind = match message {
+            Publication::Joined { .. } => EventKind::Join,
+            _ => EventKind::Leave,
+        };
         let topic = Topic::Channel(key.clone());
         out.emit(Effect::Bus(BusOp::Publish {
             topic,
             message: Arc::new(message),
         }));
+        kernel.tell_membership(session_key, key, kind, out);
     }
 
     pub(crate) fn handle_leave(

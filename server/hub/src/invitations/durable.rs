@@ -97,6 +97,7 @@ impl Invitations {
         match told {
             Told::Sent(waiting) => {
                 kernel.reply_invited(waiting, id, out);
+                self.tell_event_of(caller, id, "sent", kernel, out);
                 let Some(invitation) = self.invitation(caller, id) else {
                     // Another hub has taken it over while it was being written.
                     return;
@@ -121,9 +122,10 @@ impl Invitations {
             }
             Told::Ended(waiting) => {
                 if let Some(invitation) = self.remove_invitation(caller, id, out) {
-                    // Whoever cancels its own has told its application; somebody outside has told nobody.
+                    // Whoever cancels its own has told its application; somebody outside has told
+                    // nobody.
                     let is_ended_outside = matches!(waiting, Some(Caller::Outside(_)));
-                    Self::tell_end(invitation, is_ended_outside, kernel, out);
+                    Self::tell_end(caller, invitation, is_ended_outside, kernel, out);
                     let timer = Timer::InvitationOver(Box::new(caller.clone()), id);
                     kernel.timers.set(now_ms + INVITATION_KEEP_MS, timer);
                 }
@@ -134,6 +136,20 @@ impl Invitations {
         }
     }
 
+    /// An app's backend hears of a state that is durable.
+    fn tell_event_of(
+        &mut self,
+        caller: &UserKey,
+        id: InvitationId,
+        state: &'static str,
+        kernel: &Kernel,
+        out: &mut dyn Sink,
+    ) {
+        if let Some(invitation) = self.invitation(caller, id) {
+            kernel.tell_invitation((caller, &invitation.callee.user), id, Ok(state), out);
+        }
+    }
+
     fn tell_received(
         &mut self,
         caller: &UserKey,
@@ -141,6 +157,7 @@ impl Invitations {
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
+        self.tell_event_of(caller, id, "received", kernel, out);
         if let Some(invitation) = self.invitation(caller, id) {
             let (owner, number) = (invitation.owner, invitation.number);
             let word = Kind::InvitationReceived(InvitationReceived { number });
@@ -168,6 +185,7 @@ impl Invitations {
 
     /// Tells both sides the end.
     fn tell_end(
+        caller: &UserKey,
         invitation: Invitation,
         is_ended_outside: bool,
         kernel: &mut Kernel,
@@ -181,6 +199,8 @@ impl Invitations {
             debug_assert!(false, "an invitation is gone while it is dealt with");
             return;
         };
+        let sides = (caller, &invitation.callee.user);
+        kernel.tell_invitation(sides, invitation.id, Err(end), out);
         if end != InvitationEnd::Canceled || is_ended_outside {
             let ended = local_end(invitation.number, end, response);
             Self::tell_caller_client(invitation.owner, ended, kernel, out);
@@ -294,7 +314,7 @@ impl Invitations {
                 }
             }
         }
-        Self::tell_end(invitation, false, kernel, out);
+        Self::tell_end(caller, invitation, false, kernel, out);
         Self::drop_invitation(caller.clone(), id, kernel, out);
     }
 

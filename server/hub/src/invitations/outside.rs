@@ -6,7 +6,6 @@ use tidings_wire::proto::{IncomingInvitation, InvitationEnd, Invite};
 use crate::bus_ops::{CalleeWord, Decision};
 use crate::ids::{InvitationId, UserKey};
 use crate::invitations::check::{check_invite, check_text};
-use crate::invitations::new_invitation;
 use crate::invitations::record::ring_of;
 use crate::invitations::state::{Invitation, Invitations, State, Told};
 use crate::io::Sink;
@@ -16,11 +15,13 @@ use crate::kernel::reply::error;
 use crate::outside::{InvitationEntry, InvitationStage, OutsideAnswer};
 use tidings_wire::names::{AppId, UserId};
 
-/// Invitations under way that were sent as one user from outside, on one hub. Bound: a call beyond it is refused.
+/// Invitations under way that were sent as one user from outside, on one hub. Bound: a call beyond
+/// it is refused.
 const OPEN_MAX: usize = 1_000;
 
 impl Invitations {
-    /// Sends an invitation as a user who need not be logged in. When the callee accepts, it is accepted: nobody is asked.
+    /// Sends an invitation as a user who need not be logged in. When the callee accepts, it is
+    /// accepted: nobody is asked.
     pub(crate) fn invite_from_outside(
         &mut self,
         caller: Caller,
@@ -51,9 +52,10 @@ impl Invitations {
             let error = error(Outcome::TooManyInvitations, text);
             return kernel.reply_error(caller, error, out);
         }
+        debug_assert!(number > 0, "invitations are counted from 1");
         let id = InvitationId::new(session, number);
         let from = (&user, session, None);
-        let invitation = new_invitation(id, from, callee, call, kernel.now.mono_ms);
+        let invitation = Invitation::new(id, from, callee, call, kernel.now.mono_ms);
         self.insert_invitation(&user, invitation, out);
         self.write_invitation(&user, id, Told::Sent(caller), kernel, out);
     }
@@ -119,6 +121,10 @@ impl Invitations {
             .collect();
         // The map's order must not show.
         found.sort_by_key(|(caller, it)| (it.sent_ms, *caller, it.number));
+        debug_assert!(
+            found.iter().all(|(_, it)| it.callee.app == *app),
+            "an invitation of another app is listed"
+        );
         let has_more = found.len() > limit;
         let listed = found.into_iter().take(limit);
         OutsideAnswer::Invitations {

@@ -2,8 +2,11 @@
 
 use bytes::Bytes;
 use tidings_fault::fault;
+use tidings_wire::frame::encode_server;
 use tidings_wire::limits::{INVITATION_DECISION_WAIT_MS, INVITATION_RECEIPT_WAIT_MS};
-use tidings_wire::proto::InvitationEnd;
+use tidings_wire::names::UserId;
+use tidings_wire::proto::server_message::Kind;
+use tidings_wire::proto::{IncomingInvitation, InvitationEnd, Invite};
 
 use crate::ids::{InvitationId, SessionId, SessionKey, UserKey};
 use crate::io::Sink;
@@ -118,6 +121,42 @@ pub(crate) enum State {
 }
 
 impl Invitation {
+    /// An invitation that is sent now, to be offered when its record is durable. `from`: its caller,
+    /// its session or what stands for one, and who owns it.
+    pub(crate) fn new(
+        id: InvitationId,
+        (user, session, owner): (&UserKey, SessionId, Option<SessionKey>),
+        callee: UserId,
+        call: Invite,
+        now_ms: u64,
+    ) -> Self {
+        let frame = encode_server(Kind::IncomingInvitation(IncomingInvitation {
+            id: Bytes::copy_from_slice(&id.0),
+            caller_id: user.user.to_string(),
+            content: call.content,
+            channel: call.channel,
+            r#type: call.r#type,
+        }));
+        Self {
+            id,
+            number: call.number,
+            session,
+            owner,
+            revision: 0,
+            callee: UserKey {
+                app: user.app.clone(),
+                user: callee,
+            },
+            frame,
+            state: State::Pending { again_ms: u64::MAX },
+            is_received: false,
+            was_callee_there: false,
+            sent_ms: now_ms,
+            is_from_outside: owner.is_none(),
+            rings_on: None,
+        }
+    }
+
     /// When time alone changes something.
     pub(crate) fn due_ms(&self) -> u64 {
         match &self.state {
@@ -231,6 +270,10 @@ impl Invitation {
     fn assert_consistent(&self, now_ms: u64) {
         assert!(self.number > 0, "invitations are counted from 1");
         assert!(!self.frame.is_empty(), "a ring without a frame");
+        assert!(
+            !self.is_from_outside || self.owner.is_none(),
+            "an invitation from outside has a session"
+        );
         assert!(self.sent_ms <= now_ms, "sent in the future");
         assert!(self.revision > 0, "an invitation that was never written");
         match &self.state {

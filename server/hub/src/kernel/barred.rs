@@ -1,5 +1,5 @@
-//! What rules of an app bar: asked of sessions at every join and message, but only where there is any rule. Whoever calls
-//! from outside is the app's backend, and is not barred.
+//! What rules of an app bar: asked of sessions at every join and message, but only where there is
+//! any rule. Whoever calls from outside is the app's backend, and is not barred.
 
 use tidings_wire::codes::Outcome;
 use tidings_wire::names::ChannelName;
@@ -27,7 +27,8 @@ impl Kernel {
         is_barred
     }
 
-    /// Whether a message is barred, to a channel or, without one, to a user; if so, answers the request.
+    /// Whether a message is barred, to a channel or, without one, to a user; if so, answers the
+    /// request.
     pub(crate) fn bars_send(
         &mut self,
         caller: Caller,
@@ -52,12 +53,13 @@ impl Kernel {
             // Only listed apps have rules.
             return Barred::default();
         };
+        debug_assert!(self.has_bans, "rules are looked at where there are none");
         let now_ms = self.clock.wall.unix_ms();
         app.bans.barred(&session.user.user, channel, now_ms)
     }
 
-    /// Memberships that rules have taken away: sessions and their channels, in an order that does not hang on a map.
-    /// Cost: O(memberships of apps with rules).
+    /// Memberships that rules have taken away: sessions and their channels, in an order that does
+    /// not hang on a map. Cost: O(memberships of apps with rules).
     pub(crate) fn barred_memberships(&self) -> Vec<(SessionKey, ChannelKey)> {
         let listed = &self.config.apps.listed;
         let has_bans = |session: &Session| {

@@ -1,8 +1,10 @@
-//! Names of client libraries, as they state them at login: each is kept once, since most clients state the same.
+//! Names of client libraries, as they state them at login: each is kept once, since most clients
+//! state the same.
 
 use std::collections::BTreeMap;
 
 use smol_str::SmolStr;
+use tidings_wire::limits::CLIENT_NAME_BYTES_MAX;
 
 /// Names that are kept. Bound: a login that states another one counts as one that states none.
 const NAMES_MAX: usize = 1_024;
@@ -21,6 +23,10 @@ pub(crate) struct ClientNames {
 impl ClientNames {
     /// Keeps a name.
     pub(crate) fn keep(&mut self, name: &str) -> ClientName {
+        debug_assert!(
+            name.len() <= CLIENT_NAME_BYTES_MAX,
+            "a name that is too long"
+        );
         if name.is_empty() {
             return ClientName(0);
         }
@@ -35,6 +41,12 @@ impl ClientNames {
         let number = ClientName(self.names.len() as u16);
         self.numbers.insert(name, number);
         number
+    }
+
+    /// Asserts what holds between two inputs.
+    pub(crate) fn assert_consistent(&self) {
+        assert!(self.names.len() <= NAMES_MAX, "too many names are kept");
+        assert_eq!(self.names.len(), self.numbers.len(), "a name is kept twice");
     }
 
     /// A name that was kept; empty = none.

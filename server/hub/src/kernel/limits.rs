@@ -51,8 +51,9 @@ impl Kernel {
             // It has ended since it called: nothing is left to be counted on.
             return false;
         };
+        let is_paced = session.traits.is_paced && !session.traits.is_service;
         session.settings.rate_limits
-            || session.traits.is_paced && self.config.apps.settings(&session.user.app).rate_limits
+            || is_paced && self.config.apps.settings(&session.user.app).rate_limits
     }
 
     /// Whether the session has paid off what such a call waits for; if not, answers the request.

@@ -163,7 +163,8 @@ impl Kernel {
         }
     }
 
-    /// Attributes of the user were written from outside: they end with its session here, if it has one.
+    /// Attributes of the user were written from outside: they end with its session here, if it has
+    /// one.
     pub(crate) fn note_attributes(&mut self, user: &UserKey) {
         let session = self.users.get(user).and_then(|entry| entry.session);
         if let Some(session) = session.and_then(|key| self.sessions.get_mut(key)) {

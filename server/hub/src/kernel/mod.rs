@@ -6,6 +6,7 @@ pub(crate) mod barred;
 pub(crate) mod caller;
 pub(crate) mod check;
 pub(crate) mod clients;
+pub(crate) mod events;
 pub(crate) mod floods;
 pub(crate) mod limiter;
 pub(crate) mod limits;
@@ -37,6 +38,7 @@ use crate::ids::{ConnectionId, SessionKey, UserKey};
 use crate::io::{Effect, Sink, Ticket};
 use crate::kernel::asks::{AskRule, Asks};
 use crate::kernel::clients::ClientNames;
+use crate::kernel::events::Events;
 use crate::kernel::maps::{Map, SeededHasher};
 use crate::kernel::outbox::Gauge;
 use crate::kernel::outsiders::Outsiders;
@@ -85,6 +87,7 @@ pub(crate) struct Kernel {
     pub(crate) ping: Bytes,
     /// What has happened by app, for the operator.
     pub(crate) tally: AppTally,
+    pub(crate) events: Events,
 }
 
 impl Kernel {
@@ -108,6 +111,7 @@ impl Kernel {
             replay_bytes: Gauge::default(),
             is_settling: false,
             tally: AppTally::default(),
+            events: Events::new(config.apps.has_message_events()),
             ping: encode_server(Kind::Ping(Ping {})),
             config,
         }
@@ -149,6 +153,13 @@ impl Kernel {
         let now_ms = self.now.mono_ms;
         self.asks.assert_consistent(now_ms);
         self.stores.assert_consistent();
+        self.outsiders.assert_consistent(self.now.unix_ms);
+        self.clients.assert_consistent();
+        assert_eq!(
+            self.has_bans,
+            self.config.apps.has_bans(),
+            "rules that nobody looks at"
+        );
         self.timers.assert_consistent(now_ms);
         let kept = self.replay_bytes.get();
         for (key, session) in &self.sessions {

@@ -11,7 +11,8 @@ use crate::kernel::caller::Caller;
 use crate::kernel::maps::{NumberMap, number_map};
 use crate::outside::OutsideAnswer;
 
-/// What whoever calls from outside can do: the door that it has come through lets it reach everything of its app.
+/// What whoever calls from outside can do: the door that it has come through lets it reach
+/// everything of its app.
 const TRAITS: Traits = Traits {
     names: NameRule::Wide,
     is_text_only: false,
@@ -40,8 +41,8 @@ pub(crate) struct Outsider {
 pub(crate) struct Outsiders {
     /// By their tickets. Bound: that of whoever gives them, who waits for each.
     pub(crate) open: NumberMap<Outsider>,
-    /// Stands where the session of a sender would; drawn when it is needed first, so that a hub that nobody calls from
-    /// outside draws the numbers that it always drew.
+    /// Stands where the session of a sender would; drawn when it is needed first, so that a hub
+    /// that nobody calls from outside draws the numbers that it always drew.
     base: Option<SessionId>,
     /// Messages and invitations that were sent so.
     count: u64,
@@ -57,10 +58,32 @@ impl Outsiders {
     }
 }
 
+impl Outsiders {
+    /// Asserts what holds between two inputs. Cost: O(calls under way).
+    pub(crate) fn assert_consistent(&self, now_ts: u64) {
+        assert!(
+            self.base.is_some() || self.count == 0,
+            "messages are counted that have no name"
+        );
+        for outsider in self.open.values() {
+            let stamp = outsider.sent.map_or(0, |(_, server_ts)| server_ts);
+            assert!(stamp <= now_ts, "a message was sent in the future");
+            assert!(
+                outsider.sent.is_none() || self.count > 0,
+                "a message was sent that was not counted"
+            );
+        }
+    }
+}
+
 impl Kernel {
     /// A call from outside begins.
     pub(crate) fn admit_outsider(&mut self, ticket: Ticket, user: UserKey) -> Caller {
         let outsider = Outsider { user, sent: None };
+        debug_assert!(
+            self.config.apps.has(&outsider.user.app),
+            "a call for an app that is not served"
+        );
         let before = self.outsiders.open.insert(ticket.0, outsider);
         debug_assert!(before.is_none(), "a ticket is given twice");
         Caller::Outside(ticket)
@@ -82,8 +105,8 @@ impl Kernel {
         }
     }
 
-    /// The session and the request that a message is sent by, or what stands for them; its id is made of the last two.
-    /// `None`: the session has ended since.
+    /// The session and the request that a message is sent by, or what stands for them; its id is
+    /// made of the last two. `None`: the session has ended since.
     pub(crate) fn sender_of(&mut self, caller: Caller) -> Option<(SessionKey, SessionId, u64)> {
         match caller {
             Caller::Request { session, cseq } => {
@@ -111,6 +134,7 @@ impl Kernel {
         if let Caller::Outside(ticket) = caller
             && let Some(outsider) = self.outsiders.open.get_mut(&ticket.0)
         {
+            debug_assert!(outsider.sent.is_none(), "a call sends two messages");
             outsider.sent = Some((id, server_ts));
         }
     }
@@ -169,6 +193,10 @@ impl Kernel {
         answer: OutsideAnswer,
         out: &mut dyn Sink,
     ) {
+        debug_assert!(
+            !matches!(answer, OutsideAnswer::Sent { server_ts: 0, .. }),
+            "a message without a stamp"
+        );
         self.outsiders.open.remove(&ticket.0);
         out.emit(Effect::Answer { ticket, answer });
     }

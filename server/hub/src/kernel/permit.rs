@@ -23,7 +23,8 @@ use crate::kernel::reply::error;
 use crate::kernel::session::Session;
 
 impl Kernel {
-    /// The channel of a call that needs it joined, or an answer. Whoever calls from outside need not have joined it.
+    /// The channel of a call that needs it joined, or an answer. Whoever calls from outside need
+    /// not have joined it.
     pub(crate) fn joined_channel(
         &mut self,
         caller: Caller,

@@ -9,6 +9,8 @@ use crate::kernel::maps::{NumberMap, number_map};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum StoreTag {
     Attributes,
+    /// Open logins are compared, or old events deleted.
+    Events,
     /// Nobody waits for it: a deletion that a later one makes good if it fails.
     Forgotten,
     History,

@@ -38,6 +38,8 @@ pub(crate) enum Timer {
     Sweep,
     /// Histories are looked through for messages that are too old.
     HistorySweep,
+    /// Open logins are compared with those that the store knows.
+    EventSync,
 }
 
 #[derive(Debug, Default)]

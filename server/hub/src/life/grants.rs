@@ -80,6 +80,10 @@ impl Hub {
     /// Rules of apps have changed: whoever may not be in a channel any more is taken out of it.
     pub(crate) fn remove_barred(&mut self, out: &mut dyn Sink) {
         for (key, channel) in self.kernel.barred_memberships() {
+            debug_assert!(
+                self.kernel.sessions.contains_key(key),
+                "a session is gone while it is dealt with"
+            );
             self.withdraw_membership(key, channel, out);
         }
     }

@@ -7,7 +7,7 @@ use crate::channels::state::Channels;
 use crate::hub::Hub;
 use crate::ids::{SessionKey, UserKey};
 use crate::kernel::session::Session;
-use crate::outside::{ChannelEntry, OutsideAnswer, SessionEntry, UserEntry};
+use crate::outside::{ChannelEntry, OUTSIDE_PAGE_MAX, OutsideAnswer, SessionEntry, UserEntry};
 
 /// A session's place among the places of a hub, which it keeps as long as it lives.
 fn place(key: SessionKey) -> u64 {
@@ -15,15 +15,21 @@ fn place(key: SessionKey) -> u64 {
 }
 
 impl Hub {
-    /// A page of the sessions of an app, in the order of their places: a session that lives while pages are read is on
-    /// one of them, and on one only. Cost: a look at each place up to the last one listed.
+    /// A page of the sessions of an app, in the order of their places: a session that lives while
+    /// pages are read is on one of them, and on one only. Cost: a look at each place up to the last
+    /// one listed.
     pub(crate) fn list_sessions(&self, app: &AppId, after: u64, limit: usize) -> OutsideAnswer {
+        debug_assert!(
+            limit <= usize::from(OUTSIDE_PAGE_MAX),
+            "a page above its bound"
+        );
         let all = self.kernel.sessions.iter();
         let mut of_app = all
             .skip_while(|(key, _)| place(*key) <= after)
             .filter(|(_, session)| session.user.app == *app);
         let page: Vec<_> = of_app.by_ref().take(limit).collect();
         let has_more = of_app.next().is_some();
+        debug_assert!(page.len() <= limit, "more sessions than were asked for");
         let last = page.last().map(|(key, _)| place(*key));
         OutsideAnswer::Sessions {
             next: last.filter(|_| has_more),
@@ -53,7 +59,12 @@ impl Hub {
 
     fn session_here(&self, user: &UserKey) -> Option<&Session> {
         let key = self.kernel.users.get(user)?.session?;
-        self.kernel.sessions.get(key)
+        let session = self.kernel.sessions.get(key);
+        debug_assert!(
+            session.is_some_and(|it| it.user == *user),
+            "a user has somebody else's session"
+        );
+        session
     }
 
     fn session_entry(&self, session: &Session) -> SessionEntry {
@@ -81,8 +92,8 @@ impl Hub {
 }
 
 impl Channels {
-    /// The first channels of an app behind a name, among those that begin so. Cost: a look at each channel here; what is
-    /// listed is kept in order, not everything.
+    /// The first channels of an app behind a name, among those that begin so. Cost: a look at each
+    /// channel here; what is listed is kept in order, not everything.
     pub(crate) fn list_for_outside(
         &self,
         app: &AppId,
@@ -106,6 +117,10 @@ impl Channels {
                 first.pop_last();
             }
         }
+        debug_assert!(
+            first.len() <= limit + 1,
+            "more channels than were asked for"
+        );
         let has_more = first.len() > limit;
         let channels = first.into_iter().take(limit);
         OutsideAnswer::Channels {

@@ -74,6 +74,13 @@ impl Hub {
                     _ => app,
                 };
                 let user = UserKey { app, user };
+                let is_service = grant.is_service || self.kernel.config.apps.is_service(&user);
+                let traits = Traits {
+                    is_service,
+                    reaches_any_channel: is_service,
+                    ..Traits::default()
+                };
+                let settings = settings.of(traits);
                 let used = self.take_recalled(connection, &user);
                 if let Err(error) = self
                     .kernel
@@ -81,7 +88,7 @@ impl Hub {
                 {
                     return self.refuse_login(connection, error, out);
                 }
-                let rights = (settings, Traits::default(), grant);
+                let rights = (settings, traits, grant);
                 let client = self.kernel.clients.keep(&login.client);
                 let reports = Reports::of(&login, &user);
                 self.start_claim(connection, user.clone(), rights, (client, reports), out);
@@ -120,8 +127,7 @@ impl Hub {
             // It was sent away for a while, and retries on its own.
             return self.drop_connection(connection, Some(CloseCode::RateLimited), out);
         }
-        let mut settings = self.kernel.config.apps.settings(&user.app);
-        settings.rate_limits &= !traits.is_paced;
+        let settings = self.kernel.config.apps.settings(&user.app).of(traits);
         let rights = (settings, traits, grant);
         self.start_claim(connection, user, rights, Default::default(), out);
     }
@@ -252,6 +258,7 @@ impl Hub {
             Attributes::touch_user_attributes(user, &mut self.kernel, out);
         }
         self.kernel.emit_presence(key, out);
+        self.kernel.tell_login(key, out);
         self.peers.read_inbox(key, &mut self.kernel, out);
         self.invitations
             .take_reports(key, login.reports, &mut self.kernel, out);
@@ -283,16 +290,19 @@ impl Hub {
             () => None,
         };
         let mut ends = Vec::new();
+        let mut wants_other_events = false;
         for (key, session) in &mut self.kernel.sessions {
-            session.settings = apps.settings(&session.user.app);
-            session.settings.rate_limits &= !session.traits.is_paced;
+            let before = session.settings.events;
+            // Who was made a service is one at once; who is none any more, with its next login.
+            session.traits.is_service |= apps.is_service(&session.user);
+            session.settings = apps.settings(&session.user.app).of(session.traits);
+            wants_other_events |= before != session.settings.events;
             let end = verdict(&session.user, &session.proof());
             ends.extend(end.map(|end| (key, end)));
         }
         for (user, entry) in &mut self.kernel.users {
             if let Some(login) = &mut entry.claim {
-                login.settings = apps.settings(&user.app);
-                login.settings.rate_limits &= !login.traits.is_paced;
+                login.settings = apps.settings(&user.app).of(login.traits);
             }
         }
         let mut claims: Vec<_> = self
@@ -315,6 +325,7 @@ impl Hub {
         if self.kernel.has_bans {
             self.remove_barred(out);
         }
+        self.kernel.note_event_settings(wants_other_events);
         let all: Vec<SessionKey> = self.kernel.sessions.keys().collect();
         for key in all {
             self.kernel.set_session_timer(key);

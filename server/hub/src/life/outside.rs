@@ -120,6 +120,10 @@ impl Hub {
         if let Some(connection) = claiming {
             self.drop_connection(connection, Some(code), out);
         }
+        debug_assert!(
+            session.is_none() || claiming.is_none(),
+            "a login that has no session yet is ended by the name of one"
+        );
         if let Some(key) = key {
             match End::of(code) {
                 Some(end) => self.end_session(key, end, out),

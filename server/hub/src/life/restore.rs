@@ -85,8 +85,7 @@ impl Hub {
             return None;
         }
         // Who may not be here any more is ended when all hubs hear of it.
-        let mut settings = self.kernel.config.apps.settings(&user.app);
-        settings.rate_limits &= !traits.is_paced;
+        let settings = self.kernel.config.apps.settings(&user.app).of(traits);
         let mut session = self.make_session(record, user.clone(), settings, traits)?;
         // Who was in stays in.
         session.rates.place = self.kernel.enter(&user.app, true).unwrap_or_default();

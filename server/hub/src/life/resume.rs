@@ -91,7 +91,8 @@ impl Hub {
         if pause_ms > 0 {
             return Some(paused(pause_ms));
         }
-        if !self.kernel.config.apps.settings(&user.app).rate_limits {
+        let apps = &self.kernel.config.apps;
+        if !apps.settings(&user.app).rate_limits || apps.is_service(user) {
             return None;
         }
         let wait_ms = used.resume_wait_ms(node_ms)?;
@@ -224,12 +225,6 @@ impl Hub {
         if !fits && !fault!(ResumeSecretIsNotCompared) {
             return self.refuse_resume(connection, Outcome::SecretWrong, out);
         }
-        // Of a session that has outlived a restart, nobody has asked since whether its user is banned.
-        let now_ms = self.kernel.clock.wall.unix_ms();
-        if self.kernel.config.apps.is_banned(&session.user, now_ms) {
-            self.end_session(key, End::Banned, out);
-            return self.drop_connection(connection, Some(CloseCode::Banned), out);
-        }
         if let Err(error) = self.check_resume_token(key, resume, out) {
             self.kernel.insert_fresh(connection);
             return self.kernel.refuse(connection, error, out);
@@ -326,6 +321,7 @@ impl Hub {
             self.kernel.emit_presence(key, out);
         }
         if was_gone {
+            self.kernel.tell_login(key, out);
             self.channels.show_memberships(key, &mut self.kernel, out);
             if !fault!(ReturnedUserMissesStored) {
                 self.peers.read_inbox(key, &mut self.kernel, out);

@@ -119,6 +119,7 @@ impl Hub {
         };
         session.presence.state = PresenceState::Offline;
         self.kernel.emit_presence(key, out);
+        self.kernel.tell_logout(key, None, out);
         if !fault!(GoneUserStaysMember) {
             self.channels.hide_memberships(key, &mut self.kernel, out);
         }
@@ -160,6 +161,9 @@ impl Hub {
         }
         self.channels
             .end_memberships(key, visibility, &mut self.kernel, out);
+        if visibility == Visibility::Visible {
+            self.kernel.tell_logout(key, Some(end), out);
+        }
         if !fault!(ReplacingLoginMissesUnconfirmed) {
             self.peers.give_back_deliveries(key, &mut self.kernel, out);
         }

@@ -21,7 +21,7 @@ use crate::io::{Effect, Sink, Ticket};
 use crate::kernel::Kernel;
 use crate::kernel::asks::{Outcome as Asked, Settled};
 use crate::kernel::caller::Caller;
-use crate::kernel::check::check_message;
+use crate::kernel::check::{check_message, message_bytes};
 use crate::kernel::reply::error;
 use crate::outside::PeerOutcome;
 use crate::peers::receive::{message_kind, outcome_of};
@@ -108,19 +108,10 @@ impl Peers {
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let names = kernel.traits_of_caller(caller).names;
-        let to = match UserId::parse_by(names, &call.peer_id) {
-            Ok(to) => to,
-            Err(name) => {
-                let text = format!("peer id {:?}: {name}", call.peer_id);
-                return kernel.reply_error(caller, error(Outcome::InvalidArgument, text), out);
-            }
-        };
-        if !kernel.permit_with(caller, Access::Write, &to, out)
-            || kernel.bars_send(caller, None, out)
-        {
+        let Some(to) = Self::receiver_of(caller, &call.peer_id, kernel, out) else {
+            // It is answered.
             return;
-        }
+        };
         let mut message = match check_message(call.message) {
             Ok(message) => message,
             Err(error) => return kernel.reply_error(caller, error, out),
@@ -138,16 +129,58 @@ impl Peers {
         if message.expires_ts > 0 {
             message.expires_ts = kernel.stamped(message.expires_ts);
         }
-        let (id, from) = (sender.id, sender.user);
+        kernel.tally.of(&sender.user.app).peer_messages += 1;
+        if kernel.events.of_messages {
+            let of = (sender.id, message_bytes(&message));
+            kernel.tell_peer_message(&sender.user, &to, of, out);
+        }
+        let asks = (call.offline, call.history);
+        let send = Self::seal(caller, sender, to, (message, asks), kernel.now.unix_ms);
+        match self.lanes.of(&send) {
+            Some(lane) if lane.is_storing() && !fault!(LaterMessageOvertakesStoring) => {
+                lane.waiting.push_back(send)
+            }
+            _ => self.keep_and_dispatch(send, kernel, out),
+        }
+    }
+
+    /// Whom a message is for, if the caller may send to that user; otherwise answers the request.
+    fn receiver_of(
+        caller: Caller,
+        peer_id: &str,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) -> Option<UserId> {
+        let names = kernel.traits_of_caller(caller).names;
+        let to = match UserId::parse_by(names, peer_id) {
+            Ok(to) => to,
+            Err(name) => {
+                let text = format!("peer id {peer_id:?}: {name}");
+                kernel.reply_error(caller, error(Outcome::InvalidArgument, text), out);
+                return None;
+            }
+        };
+        let may_send = kernel.permit_with(caller, Access::Write, &to, out)
+            && !kernel.bars_send(caller, None, out);
+        may_send.then_some(to)
+    }
+
+    /// A message as it goes on its way. `asks`: for the inbox, if it is not confirmed, and for the
+    /// history.
+    fn seal(
+        caller: Caller,
+        sender: Sender,
+        to: UserId,
+        (message, (is_offline, is_kept)): (Message, (bool, bool)),
+        server_ts: u64,
+    ) -> SendToPeer {
         debug_assert!(sender.number > 0, "a message without a number");
-        kernel.tally.of(&from.app).peer_messages += 1;
-        let server_ts = kernel.now.unix_ms;
-        let history = call
-            .history
-            .then(|| Box::new(history_message(from.user.to_string(), &message, server_ts)));
+        let (id, from) = (sender.id, sender.user);
+        let history =
+            is_kept.then(|| Box::new(history_message(from.user.to_string(), &message, server_ts)));
         let kind = message_kind(&message);
         let lasts_until = lasts_until(sender.traits, &message, server_ts);
-        let offline = (call.offline || fault!(EveryMessageIsStored))
+        let offline = (is_offline || fault!(EveryMessageIsStored))
             .then(|| Bytes::from(message.encode_to_vec()));
         let frame = encode_server(Kind::PeerMessage(PeerMessage {
             from: from.user.to_string(),
@@ -169,18 +202,12 @@ impl Peers {
             kind,
             lasts_until,
         };
-        let send = SendToPeer {
+        SendToPeer {
             caller,
             number: sender.number,
             to,
             parcel,
             history,
-        };
-        match self.lanes.of(&send) {
-            Some(lane) if lane.is_storing() && !fault!(LaterMessageOvertakesStoring) => {
-                lane.waiting.push_back(send)
-            }
-            _ => self.keep_and_dispatch(send, kernel, out),
         }
     }
 

@@ -172,7 +172,9 @@ impl Peers {
         pending: PeerStore,
         out: &mut dyn Sink,
     ) {
+        let event = kernel.event_of_append(&op);
         let ticket = kernel.store(op, StoreTag::Peers, out);
+        kernel.note_append(ticket, event);
         self.stores.insert(ticket.0, pending);
     }
 }

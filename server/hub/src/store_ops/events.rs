@@ -64,21 +64,21 @@ impl EventKind {
         Self::ALL.into_iter().find(|kind| *kind as u8 == number)
     }
 
-    /// Its name, as readers see it.
+    /// Its name, as readers see it. Source: rest 12.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Login => "user.login",
             Self::Logout => "user.logout",
             Self::Join => "channel.join",
             Self::Leave => "channel.leave",
-            Self::ChannelMade => "channel.made",
-            Self::ChannelGone => "channel.gone",
+            Self::ChannelMade => "channel.created",
+            Self::ChannelGone => "channel.destroyed",
             Self::PeerMessage => "message.peer",
             Self::ChannelMessage => "message.channel",
-            Self::OfflineStored => "offline.stored",
+            Self::OfflineStored => "message.offline_stored",
             Self::Invitation => "invitation.state",
-            Self::Banned => "ban.made",
-            Self::Unbanned => "ban.gone",
+            Self::Banned => "user.banned",
+            Self::Unbanned => "user.unbanned",
             Self::Gap => "gap",
         }
     }
@@ -317,8 +317,9 @@ pub enum EventOp {
     Read {
         /// The tenant.
         app: AppId,
-        /// Events up to and including this number are left out.
-        after: u64,
+        /// Events up to and including this number are left out; `None` = begin with the oldest that
+        /// is kept.
+        after: Option<u64>,
         /// Most events.
         count_max: usize,
         /// Which kinds.
@@ -413,8 +414,10 @@ pub enum EventAnswer {
     Span(EventSpan),
     /// Old events are gone.
     Trimmed {
-        /// Continue after this app; `None` = all have been looked at.
+        /// Continue after this app; `None` = begin again.
         next: Option<AppId>,
+        /// Whether there is more to do.
+        has_more: bool,
     },
     /// Events name the user no more.
     Erased {

@@ -1,4 +1,5 @@
-//! Rules that bar users and channels: at logins, joins and messages, at once, and until their time is over.
+//! Rules that bar users and channels: at logins, joins and messages, at once, and until their time
+//! is over.
 
 use std::sync::Arc;
 

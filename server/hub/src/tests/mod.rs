@@ -12,5 +12,6 @@ mod quotas;
 mod rates;
 mod restart;
 mod rights;
+mod services;
 mod slow;
 mod time;

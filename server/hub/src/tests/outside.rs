@@ -1,5 +1,5 @@
-//! Calls without a session: peer messages that are sent as any user, and are answered outside. The other calls are in the
-//! files beside.
+//! Calls without a session: peer messages that are sent as any user, and are answered outside. The
+//! other calls are in the files beside.
 
 mod acts;
 mod calls;

@@ -2,9 +2,9 @@
 
 mod port;
 
-use std::{fmt, io};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::{fmt, io};
 
 use tidings_api::admin::{FileRecord, Files, NoFiles};
 use tidings_api::registry::{NoRegistry, Registry};

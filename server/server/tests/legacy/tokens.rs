@@ -3,8 +3,11 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
-use tidings_server::{App, AppId, Apps, ServerConfig};
+use tidings_server::{App, AppId, Apps, JwtLogins, ServerConfig};
+use tidings_token::jwt::{Key, Rules};
 use tidings_token::{
     Access, NewAccess007, Permissions, Resource, Service, build_007, build_signaling,
 };
@@ -152,5 +155,45 @@ fn a_list_of_permissions_holds_at_this_door() {
     assert_eq!(answer["result"], "ok", "{answer}");
     let answer = client.call("channel_sendmsg", json!({"name": "a", "msg": "x"}));
     assert_eq!(answer["reason"], "not allowed");
+    server.end();
+}
+
+/// A JSON Web Token, signed with a secret.
+fn jwt(secret: &[u8], user: &str, seconds: u64) -> String {
+    let part = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+    let claims = json!({ "sub": user, "iat": now_s(), "exp": now_s() + seconds });
+    let claims = claims.to_string();
+    let text = format!(
+        "{}.{}",
+        part(br#"{"alg":"HS256"}"#),
+        part(claims.as_bytes())
+    );
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, secret);
+    let signature = ring::hmac::sign(&key, text.as_bytes());
+    format!("{text}.{}", part(signature.as_ref()))
+}
+
+#[test]
+fn a_json_web_token_is_good_at_this_door_too() {
+    let secret = b"a secret of the backend, with 41 bytes in";
+    let key = Key::secret(secret).expect("long enough");
+    let mut config = config();
+    for app in config.apps.listed.values_mut() {
+        let logins = JwtLogins::new(vec![key.clone()], Rules::default(), None);
+        (app.certificates, app.jwt) = (Vec::new(), Some(Box::new(logins)));
+    }
+    let server = TestServer::start(config);
+    let (_alice, answer) = log_in(&server, "alice", &jwt(secret, "alice", 60));
+    assert_eq!(answer["result"], "ok", "{answer}");
+    let other: &[u8] = b"another secret, which is as long as it is";
+    for (user, token) in [
+        ("bob", jwt(secret, "alice", 60)),
+        ("alice", jwt(other, "alice", 60)),
+        ("alice", "_no_need_token".to_owned()),
+        ("alice", token("alice", 60, None)),
+    ] {
+        let (_client, answer) = log_in(&server, user, &token);
+        assert!(answer.to_string().contains("TokenErrorInvalid"), "{answer}");
+    }
     server.end();
 }

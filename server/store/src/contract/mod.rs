@@ -19,6 +19,7 @@
 //! ```
 
 mod attributes;
+mod events;
 mod groups;
 mod history;
 mod inbox;
@@ -36,6 +37,7 @@ use tidings_wire::names::{AppId, ChannelName, UserId};
 use tidings_wire::proto::AttributeWrite;
 
 pub use self::attributes::*;
+pub use self::events::*;
 pub use self::groups::*;
 pub use self::history::*;
 pub use self::inbox::*;
@@ -99,6 +101,17 @@ macro_rules! contract_tests {
             an_invitation_is_deleted_and_may_be_deleted_again
             invitations_are_listed_in_pages
             invitations_survive_a_restart
+            each_login_has_one_logout_and_each_join_one_leave
+            channels_are_made_by_the_first_and_gone_with_the_last
+            events_are_read_by_number_kind_and_age
+            events_are_bounded_by_count_and_age
+            orders_of_users_and_channels_rise
+            an_event_of_a_queue_is_taken_once
+            a_queue_of_events_is_bounded
+            open_logins_become_those_that_are_there
+            what_a_process_has_left_open_ends
+            lost_events_leave_a_gap
+            old_events_go_and_names_are_erased
             a_record_is_what_was_written_last
             writes_that_belong_together_are_made_together
             records_are_listed_in_pages

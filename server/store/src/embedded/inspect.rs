@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tidings_hub::ids::UserKey;
 use tidings_hub::store_ops::{AttributeOwner, Conversation};
 
+use super::inspect_events as events;
 use super::snapshot::Source;
 use crate::keys::Key;
 use crate::kinds::{Class, count_in};
@@ -34,6 +35,10 @@ pub struct VerifyReport {
     pub invitations: u64,
     /// Number of owners with attributes.
     pub attribute_owners: u64,
+    /// Number of events that are kept.
+    pub events: u64,
+    /// Logins whose logout is not in the stream of events yet.
+    pub open_logins: u64,
     /// Number of records of tables: keys, bans, webhooks and the like.
     pub table_records: u64,
     /// Problems found, described; at most [`Self::PROBLEMS_MAX`].
@@ -51,7 +56,7 @@ impl VerifyReport {
         self.problem_count == 0
     }
 
-    fn problem(&mut self, text: String) {
+    pub(super) fn problem(&mut self, text: String) {
         self.problem_count += 1;
         if self.problems.len() < Self::PROBLEMS_MAX {
             self.problems.push(text);
@@ -101,6 +106,13 @@ fn check(
                 report.problem(format!("{owner:?} has attributes but no touch time"));
             }
         }
+        Key::Event(..)
+        | Key::EventChannel(_)
+        | Key::EventHead(_)
+        | Key::EventUser(_)
+        | Key::OpenLogin(..)
+        | Key::OpenMember(..)
+        | Key::Queued(..) => events::check(backend, report, decoded, (key, record))?,
         Key::HistoryHead(_) => {
             report.histories += 1;
             HistoryHead::open(key, record)?;
@@ -246,6 +258,13 @@ fn describe(decoded: &Key, key: &[u8], record: &Bytes) -> Result<Value, ReadErro
                 .collect();
             with_owner(json!({ "kind": "attributes", "entries": entries }), owner)
         }
+        Key::Event(..)
+        | Key::EventChannel(_)
+        | Key::EventHead(_)
+        | Key::EventUser(_)
+        | Key::OpenLogin(..)
+        | Key::OpenMember(..)
+        | Key::Queued(..) => events::describe(decoded, (key, record))?,
         Key::HistoryHead(conversation) => {
             let head = HistoryHead::open(key, record)?;
             let line = json!({

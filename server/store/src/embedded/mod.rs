@@ -8,6 +8,7 @@ mod backend;
 mod backup;
 mod directory;
 mod inspect;
+mod inspect_events;
 mod journal;
 mod private;
 mod snapshot;

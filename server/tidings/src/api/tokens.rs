@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 use tidings_server::registry::{IssuedToken, Refused, RefusedKind, TokenFormat, TokenWish};
 use tidings_server::{NameRule, UserId};
-use tidings_token::{NewAccess007, Service, build_006, build_007};
+use tidings_token::jwt::claimed_user;
+use tidings_token::{Format, NewAccess007, Service, build_006, build_007};
 
 use super::{conflict, invalid, unavailable};
 use crate::failure::Failure;
@@ -93,7 +94,8 @@ pub(super) fn inspect(entry: &Entry, token: &str, user: Option<&str>) -> Result<
         let failure = Failure::of(&flaw, flaw.hint());
         invalid("token")(failure)
     })?;
-    if found.app_id != entry.id {
+    let is_jwt = found.format == Format::Jwt;
+    if !is_jwt && found.app_id != entry.id {
         let failure = Failure::new(
             "the token is for another app".to_owned(),
             "ask about the app that it is for",
@@ -101,13 +103,22 @@ pub(super) fn inspect(entry: &Entry, token: &str, user: Option<&str>) -> Result<
         return Err(invalid("token")(failure));
     }
     let now_s = now_unix_s().map_err(unavailable)?;
-    let verdict = inspection::judge(&entry.certificates, user, &found, token, now_s);
+    let verdict = if is_jwt {
+        inspection::judge_jwt(entry, user, token, now_s).map_err(unavailable)?
+    } else {
+        inspection::judge(&entry.certificates, user, &found, token, now_s)
+    };
     let mut described = inspection::as_json(&found, &verdict, now_s);
     let app = entry.app().map_err(unavailable)?;
     let is_taken_back = found.id.is_some_and(|id| app.revoked.contains_key(&id));
-    let user = user
-        .map(str::to_owned)
-        .or_else(|| inspection::user_of(&found));
+    let named = || {
+        let jwt = app.jwt.as_ref().filter(|_| is_jwt);
+        match jwt {
+            Some(jwt) => claimed_user(token, &jwt.verifier().rules),
+            None => inspection::user_of(&found),
+        }
+    };
+    let user = user.map(str::to_owned).or_else(named);
     let user = user.and_then(|user| UserId::parse_by(NameRule::Wide, &user).ok());
     let not_before = user
         .as_ref()

@@ -23,6 +23,7 @@ use std::{fs, io};
 
 use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
+use tidings_server::KeySetReport;
 use tidings_store::embedded::VerifyReport;
 
 pub(crate) use self::client::{Reached, ask, backup, reach};
@@ -135,9 +136,39 @@ pub(crate) struct Status {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) store_reason: Option<String>,
     pub(crate) memory_bytes: Option<u64>,
+    /// The key sets of apps for JSON Web Tokens.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) key_sets: Vec<KeySetState>,
     /// Current figures and counts of past events.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) numbers: Option<Numbers>,
+}
+
+/// The state of an app's key set.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct KeySetState {
+    pub(crate) app: String,
+    /// The file or the address.
+    pub(crate) place: String,
+    /// How many keys are in force.
+    pub(crate) keys: usize,
+    /// How long ago they were loaded, in seconds; `None` = never.
+    pub(crate) loaded_ago_s: Option<u64>,
+    /// Why the last attempt failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) error: Option<String>,
+}
+
+impl From<KeySetReport> for KeySetState {
+    fn from(report: KeySetReport) -> Self {
+        Self {
+            app: report.app.as_str().to_owned(),
+            place: report.place,
+            keys: report.keys,
+            loaded_ago_s: report.loaded_ago_s,
+            error: report.error,
+        }
+    }
 }
 
 /// The result of a check of the store, as JSON. Problems that do not fit into a line are only

@@ -4,13 +4,17 @@ use std::fmt::Write as _;
 use std::time::{Duration, UNIX_EPOCH};
 
 use serde_json::{Value, json};
-use tidings_token::{AppKeys, Door, Format, Inspection, Policy, check, inspect};
+use tidings_server::load_key_set;
+use tidings_token::jwt::claimed_user;
+use tidings_token::{
+    AppKeys, Door, Format, Granted, Inspection, JwtInspection, Policy, Refusal, check, inspect,
+};
 
 use super::now_unix_s;
 use crate::app::AppSpec;
 use crate::command::InspectArguments;
 use crate::failure::Failure;
-use crate::registry::Registry;
+use crate::registry::{Entry, Registry};
 use crate::{input, output};
 
 /// Describes a token.
@@ -45,6 +49,9 @@ fn verdict(
     token: &str,
     now_s: u64,
 ) -> Result<Verdict, Failure> {
+    if inspection.format == Format::Jwt {
+        return jwt_verdict(arguments, token, now_s);
+    }
     let Some(certificates) = certificates(arguments, &inspection.app_id)? else {
         return Ok(Verdict::Unknown(
             "not checked: give --app ID:CERTIFICATE, or --data-dir with the server's apps",
@@ -85,6 +92,7 @@ pub(crate) fn judge(
     let keys = AppKeys {
         app_id: &inspection.app_id,
         certificates: &certificates,
+        jwt: None,
     };
     let policy = Policy {
         legacy_signaling_tokens: true,
@@ -94,13 +102,85 @@ pub(crate) fn judge(
         Format::Signaling => Door::Legacy,
         _ => Door::Rtm,
     };
-    match check(door, &keys, &policy, &user, now_s, token) {
-        Ok(_) => Verdict::Good { user },
-        Err(refusal) => Verdict::Refused {
-            reason: refusal.reason(),
-            text: refusal.to_string(),
-        },
+    Verdict::of(check(door, &keys, &policy, &user, now_s, token), user)
+}
+
+impl Verdict {
+    fn of(checked: Result<Granted, Refusal>, user: String) -> Self {
+        match checked {
+            Ok(_) => Self::Good { user },
+            Err(refusal) => Self::Refused {
+                reason: refusal.reason(),
+                text: refusal.to_string(),
+            },
+        }
     }
+}
+
+/// The judgement of a JSON Web Token, which need not name its app: that is the one of `--app`, or
+/// the only one that takes such tokens.
+fn jwt_verdict(arguments: &InspectArguments, token: &str, now_s: u64) -> Result<Verdict, Failure> {
+    let Some(data_dir) = &arguments.data_dir else {
+        return Ok(Verdict::Unknown(
+            "not checked: give --data-dir with the server's apps, and --app ID if several take JWT",
+        ));
+    };
+    let mut registry = Registry::read(data_dir)?;
+    let named = arguments.app.first().map(|text| AppSpec::of_setting(text));
+    let id = match named.transpose()? {
+        Some(app) => app.id.as_str().to_owned(),
+        None => {
+            let mut with_jwt = registry
+                .entries()
+                .iter()
+                .filter(|entry| entry.jwt.is_some());
+            match (with_jwt.next(), with_jwt.next()) {
+                (Some(entry), None) => entry.id.clone(),
+                (None, _) => return Ok(Verdict::Unknown("not checked: no app takes JWT")),
+                _ => {
+                    return Ok(Verdict::Unknown(
+                        "not checked: several apps take JWT; give --app ID",
+                    ));
+                }
+            }
+        }
+    };
+    judge_jwt(registry.find(&id)?, arguments.user.as_deref(), token, now_s)
+}
+
+/// How an app judges a JSON Web Token. Loads its key set, which may take ten seconds.
+pub(crate) fn judge_jwt(
+    entry: &Entry,
+    user: Option<&str>,
+    token: &str,
+    now_s: u64,
+) -> Result<Verdict, Failure> {
+    let mut jwt = entry.app()?.jwt;
+    if let Some(jwt) = &mut jwt
+        && let Some(source) = jwt.source().cloned()
+    {
+        let set = load_key_set(&source).map_err(|error| {
+            Failure::new(
+                format!("the key set of app {} cannot be loaded: {error}", entry.id),
+                "check jwt.jwks_url with `tidings app show`, and the network",
+            )
+        })?;
+        jwt.load(set.keys);
+    }
+    let verifier = jwt.as_ref().map(|jwt| jwt.verifier());
+    let claimed = || claimed_user(token, &verifier?.rules);
+    let Some(user) = user.map(str::to_owned).or_else(claimed) else {
+        return Ok(Verdict::Unknown(
+            "not checked: the token does not name its user; give --user",
+        ));
+    };
+    let keys = AppKeys {
+        app_id: &entry.id,
+        certificates: &[],
+        jwt: verifier,
+    };
+    let checked = check(Door::Rtm, &keys, &Policy::login(), &user, now_s, token);
+    Ok(Verdict::of(checked, user))
 }
 
 /// The app's certificates, from any source; `None` = no source was given.
@@ -153,10 +233,13 @@ fn from_now(unix_s: u64, now_s: u64) -> String {
 }
 
 fn as_text(inspection: &Inspection, verdict: &Verdict, now_s: u64) -> String {
-    let mut text = format!(
-        "format      {}\napp id      {}\n",
-        inspection.format, inspection.app_id
-    );
+    let mut text = format!("format      {}\n", inspection.format);
+    match &inspection.jwt {
+        Some(jwt) => text += &jwt.to_string(),
+        None => {
+            let _ = writeln!(text, "app id      {}", inspection.app_id);
+        }
+    }
     if let Some(issued_s) = inspection.issued_at_unix_s {
         let _ = writeln!(
             text,
@@ -246,7 +329,20 @@ pub(crate) fn as_json(inspection: &Inspection, verdict: &Verdict, now_s: u64) ->
         "has_rtm_login": inspection.has_rtm_login,
         "privileges": inspection.privileges,
         "services": services,
+        "jwt": inspection.jwt.as_ref().map(jwt_json),
         "check": verdict,
+    })
+}
+
+fn jwt_json(jwt: &JwtInspection) -> Value {
+    let claims = jwt.claims.iter().map(|(name, text)| {
+        let value = serde_json::from_str(text).unwrap_or(Value::Null);
+        (name.clone(), value)
+    });
+    json!({
+        "algorithm": jwt.algorithm.to_string(),
+        "key_id": jwt.key_id,
+        "claims": claims.collect::<serde_json::Map<_, _>>(),
     })
 }
 

@@ -56,6 +56,7 @@ impl Vector {
         let keys = AppKeys {
             app_id: &self.app_id,
             certificates,
+            jwt: None,
         };
         check(door, &keys, policy, &self.user_id, self.now, &self.token)
     }
@@ -74,6 +75,7 @@ pub(crate) fn check_for(policy: &Policy, user: &str, token: &str) -> Result<Gran
     let keys = AppKeys {
         app_id: APP,
         certificates: &[CERTIFICATE],
+        jwt: None,
     };
     check(Door::Rtm, &keys, policy, user, NOW, token)
 }

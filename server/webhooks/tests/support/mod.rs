@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use tidings_webhooks::{
-    Batch, Change, Clock, Event, EventSource, Fault, Later, NamePermit, NewSubscription, Records,
+    Change, Clock, Event, EventSource, Fault, GAP, Later, NamePermit, NewSubscription, Records,
     Resolver, Rules, Settings, Sources, Table, Webhooks,
 };
 use tokio::sync::Notify;
@@ -124,6 +124,7 @@ impl MemoryEvents {
             let number = stream.last().map_or(0, |event| event.number) + 1;
             stream.push(Event {
                 number,
+                place: place(number),
                 at_ms,
                 kind: kind.to_owned(),
                 user: Some((*user).to_owned()),
@@ -145,41 +146,68 @@ impl MemoryEvents {
 }
 
 impl EventSource for MemoryEvents {
-    fn read(&self, app: String, after: u64, limit: usize) -> Later<'_, Result<Batch, Fault>> {
+    fn read(
+        &self,
+        app: String,
+        after: String,
+        limit: usize,
+    ) -> Later<'_, Result<Vec<Event>, Fault>> {
         Box::pin(async move {
             if self.is_broken.load(Ordering::SeqCst) {
                 return Err(Fault("the disk is full".to_owned()));
             }
             let streams = self.streams.lock().expect("the lock");
             let stream = streams.get(&app).cloned().unwrap_or_default();
-            let events: Vec<Event> = stream
+            let after = number(&after);
+            let mut events: Vec<Event> = stream
                 .into_iter()
                 .filter(|event| event.number > after)
                 .take(limit)
                 .collect();
-            let lost = events.first().map_or(0, |event| event.number - after - 1);
-            Ok(Batch { events, lost })
+            let first = events.first().map_or(after + 1, |event| event.number);
+            if first > after + 1 {
+                let mut gap = Event {
+                    number: first - 1,
+                    place: place(first - 1),
+                    kind: GAP.to_owned(),
+                    user: None,
+                    ..events[0].clone()
+                };
+                gap.detail
+                    .insert("missing".to_owned(), json!(first - after - 1));
+                events.insert(0, gap);
+            }
+            Ok(events)
         })
     }
 
-    fn newest(&self, app: String) -> Later<'_, Result<u64, Fault>> {
+    fn newest(&self, app: String) -> Later<'_, Result<String, Fault>> {
         Box::pin(async move {
             let streams = self.streams.lock().expect("the lock");
             let last = streams.get(&app).and_then(|stream| stream.last());
-            Ok(last.map_or(0, |event| event.number))
+            Ok(place(last.map_or(0, |event| event.number)))
         })
     }
 
-    fn wait(&self, app: String, after: u64) -> Later<'_, ()> {
+    fn wait(&self, app: String, after: String) -> Later<'_, ()> {
         Box::pin(async move {
+            // Asked for before the look, so that nothing is missed between the two.
             let changed = self.changed.notified();
             let newest = self.newest(app).await;
-            if newest.is_ok_and(|newest| newest <= after) {
-                // Asked for before the look, so that nothing is missed between the two.
+            if newest.is_ok_and(|newest| number(&newest) <= number(&after)) {
                 changed.await;
             }
         })
     }
+}
+
+fn place(number: u64) -> String {
+    format!("behind-{number}")
+}
+
+fn number(place: &str) -> u64 {
+    let number = place.strip_prefix("behind-");
+    number.and_then(|number| number.parse().ok()).unwrap_or(0)
 }
 
 /// A clock that stands still until the test moves it.

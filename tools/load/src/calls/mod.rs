@@ -123,14 +123,7 @@ fn median(rounds: &[Figures], figure: &str) -> f64 {
 
 fn once(settings: &Settings, name: &str) -> Result<Figures> {
     let server = start(name, &settings.programs)?;
-    let target = Target::of(
-        name,
-        &server,
-        &settings.programs.tidings,
-        settings.call,
-        settings.bytes,
-        settings.batch,
-    )?;
+    let target = Target::of(name, settings.call, settings.bytes, settings.batch)?;
     // One thread: the generator's own cost is the same for every server.
     let runtime = Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(load(settings, &target, server.address, server.pid()))

@@ -1,11 +1,9 @@
 //! The requests that each server is sent.
 
 use std::fmt::Write as _;
-use std::path::Path;
-use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use hmac::{Hmac, Mac as _};
 use md5::{Digest as _, Md5};
 use serde_json::{Value, json};
@@ -14,7 +12,7 @@ use sha2::Sha256;
 use super::Call;
 use crate::drivers::sockudo::{KEY, SECRET};
 use crate::drivers::tidings::APP;
-use crate::servers::Server;
+use crate::launch::API_KEY;
 
 /// What a server is asked, and what one call carries.
 pub(super) struct Target {
@@ -28,23 +26,15 @@ pub(super) struct Target {
 }
 
 impl Target {
-    pub(super) fn of(
-        name: &str,
-        server: &Server,
-        program: &Path,
-        call: Call,
-        bytes: usize,
-        batch: usize,
-    ) -> Result<Self> {
+    pub(super) fn of(name: &str, call: Call, bytes: usize, batch: usize) -> Result<Self> {
         let text = "x".repeat(bytes);
         let (path, headers) = match name {
             "tidings" => {
-                let key = api_key(server, program)?;
                 let path = match call {
                     Call::Publish | Call::Confirmed => format!("/api/v1/apps/{APP}/publish"),
                     Call::Batch => format!("/api/v1/apps/{APP}/publish/batch"),
                 };
-                (path, format!("Authorization: Bearer {key}\r\n"))
+                (path, format!("Authorization: Bearer {API_KEY}\r\n"))
             }
             "sockudo" if call == Call::Publish => ("/apps/load/events".to_owned(), String::new()),
             "sockudo" if call == Call::Batch => {
@@ -127,22 +117,4 @@ fn hex(bytes: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     })
-}
-
-/// A key for the API of our server, made by its own command.
-fn api_key(server: &Server, program: &Path) -> Result<String> {
-    let output = Command::new(program)
-        .args(["key", "create", "--role", "admin", "--json", "--data-dir"])
-        .arg(server.data_dir())
-        .output()
-        .context("making a key")?;
-    if !output.status.success() {
-        bail!(
-            "no key was made: {}",
-            String::from_utf8_lossy(&output.stderr).trim()
-        );
-    }
-    let said: Value = serde_json::from_slice(&output.stdout)?;
-    let key = said["key"].as_str().context("the command shows no key")?;
-    Ok(key.to_owned())
 }

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use serde::Serialize;
 use serde_json::{Value, json};
-use tidings_wire::names::AppId;
+use tidings_wire::names::{AppId, UserId};
 
 use super::thrown::throw;
 use super::words::{BanPatch, BanWish, End, note, privileges};
@@ -134,6 +134,30 @@ async fn create(State(api): State<Shared>, caller: Caller, Json(wish): Json<BanW
     let after = rule.state();
     let view = BanView::from(rule);
     audited(json_with(StatusCode::CREATED, &view), Value::Null, after)
+}
+
+/// Bars a user from logging in for some time; returns the rule's id.
+///
+/// # Errors
+/// 409 where the table is full; 503 where the store does not do it.
+pub(crate) async fn ban_user(
+    api: &Api,
+    caller: &Caller,
+    user: &UserId,
+    seconds: u64,
+    note: String,
+) -> Result<u64, Fault> {
+    let wish = BanWish {
+        user_id: Some(user.as_str().to_owned()),
+        channel: None,
+        address: None,
+        privileges: None,
+        until_ms: None,
+        seconds: Some(seconds),
+        note,
+    };
+    let (rule, end) = wish.read(caller.principal.name(), api.unix_ms())?;
+    Ok(add(api, &caller.app, rule, end).await?.id)
 }
 
 /// Adds a rule and enforces it, or only throws out whom it names.

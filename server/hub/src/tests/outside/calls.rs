@@ -258,7 +258,8 @@ fn attributes_of_a_user_end_with_its_login_whichever_hub_was_called() {
         }
         node.call(alice, Call::Logout(Logout {}));
         let dropped = node.store_ops.iter().any(|op| {
-            matches!(op, StoreOp::AttributesDrop { owner, .. } if *owner == AttributeOwner::User(user("alice")))
+            let alice = AttributeOwner::User(user("alice"));
+            matches!(op, StoreOp::AttributesDrop { owner, .. } if *owner == alice)
         });
         assert!(dropped, "hub {hub}");
     }

@@ -63,6 +63,24 @@ fn sessions_are_listed_page_by_page_and_those_that_stay_exactly_once() {
     assert!(sessions.is_empty() && next.is_none());
 }
 
+/// The session of a user on a hub.
+fn ask_for(node: &mut Node, hub: usize, ticket: u64, name: &str) -> Option<SessionEntry> {
+    let call = OutsideCall::Sessions {
+        app: app(),
+        user: Some(user(name).user),
+        after: 0,
+        limit: 10,
+    };
+    ask(node, hub, ticket, call);
+    match answer(node, ticket) {
+        Some(OutsideAnswer::Sessions { mut sessions, next }) => {
+            assert_eq!(next, None);
+            sessions.pop()
+        }
+        other => panic!("answered {other:?}"),
+    }
+}
+
 #[test]
 fn a_session_is_shown_with_what_its_client_has_said_and_what_waits_for_it() {
     let mut node = Node::new(2);
@@ -85,22 +103,6 @@ fn a_session_is_shown_with_what_its_client_has_said_and_what_waits_for_it() {
     );
     node.pass(5_000, &[]);
     let queue = node.numbered(bob);
-    let ask_for = |node: &mut Node, hub, ticket, name: &str| {
-        let call = OutsideCall::Sessions {
-            app: app(),
-            user: Some(user(name).user),
-            after: 0,
-            limit: 10,
-        };
-        ask(node, hub, ticket, call);
-        match answer(node, ticket) {
-            Some(OutsideAnswer::Sessions { mut sessions, next }) => {
-                assert_eq!(next, None);
-                sessions.pop()
-            }
-            other => panic!("answered {other:?}"),
-        }
-    };
     assert_eq!(ask_for(&mut node, 0, 1, "bob"), None, "not on this hub");
     assert_eq!(ask_for(&mut node, 1, 2, "carol"), None);
     let entry = ask_for(&mut node, 1, 3, "bob").expect("bob's session");

@@ -1,0 +1,196 @@
+//! Invitations: those under way, one as a service, the end of one. Source: rest 12.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+use tidings_hub::ids::{InvitationId, UserKey};
+use tidings_hub::outside::{InvitationEntry, InvitationStage, OutsideAnswer, OutsideCall};
+use tidings_wire::names::{NameRule, UserId};
+use tidings_wire::proto::{Invite, request};
+use utoipa::ToSchema;
+
+use super::lists::Page;
+use super::publish::hex;
+use crate::auth::Caller;
+use crate::body::Json;
+use crate::params::{self, PathParams, Query};
+use crate::problem::{Fault, Problem};
+use crate::stored::strange;
+use crate::{Answer, Shared, json, json_with};
+
+/// An invitation under way.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Invitation {
+    /// Names it, also for `DELETE`.
+    id: String,
+    from: String,
+    to: String,
+    /// `pending`: not yet at the callee's client; `ringing`; `accepting`; `ended`.
+    state: &'static str,
+    content: String,
+    /// The channel that it names.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    channel: String,
+    /// When it was sent, Unix milliseconds.
+    at_ms: u64,
+}
+
+impl Invitation {
+    fn of(entry: &InvitationEntry) -> Self {
+        Self {
+            id: name(&entry.id, &entry.caller.user),
+            from: entry.caller.user.as_str().into(),
+            to: entry.callee.as_str().into(),
+            state: match entry.stage {
+                InvitationStage::Pending => "pending",
+                InvitationStage::Ringing => "ringing",
+                InvitationStage::Accepting => "accepting",
+                InvitationStage::Ended => "ended",
+            },
+            content: entry.content.clone(),
+            channel: entry.channel.clone(),
+            at_ms: entry.sent_ms,
+        }
+    }
+}
+
+/// An invitation's name holds its caller's, who is part of it.
+fn name(id: &InvitationId, caller: &UserId) -> String {
+    format!("{}-{}", hex(&id.0), URL_SAFE_NO_PAD.encode(caller.as_str()))
+}
+
+fn read_name(text: &str) -> Option<(InvitationId, UserId)> {
+    let (id, caller) = text.split_once('-')?;
+    if id.len() != 32 || !id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    let number = u128::from_str_radix(id, 16).ok()?;
+    let caller = String::from_utf8(URL_SAFE_NO_PAD.decode(caller).ok()?).ok()?;
+    let caller = UserId::parse_by(NameRule::Wide, &caller).ok()?;
+    Some((InvitationId(number.to_be_bytes()), caller))
+}
+
+/// Lists the invitations under way, at most 100 of each hub.
+#[utoipa::path(
+    get, path = "/api/v1/apps/{app}/invitations", tag = "Invitations",
+    params(
+        ("app" = String, Path, description = "App id"),
+        ("user" = Option<String>, Query, description = "Only those that this user has sent or is sent"),
+        ("limit" = Option<u64>, Query, description = "1 to 100"),
+    ),
+    responses((status = 200, body = super::schemas::InvitationPage), (status = "4XX", body = Problem, content_type = "application/problem+json")),
+)]
+pub(crate) async fn list(State(api): State<Shared>, caller: Caller, mut query: Query) -> Answer {
+    caller.principal.must_be_key()?;
+    let user = query.take("user");
+    let user = user.map(|user| params::user("user", &user)).transpose()?;
+    let limit = query.number("limit", 1, super::lists::LIMIT_MAX)?;
+    let limit = limit.unwrap_or(super::lists::LIMIT_MAX);
+    query.end()?;
+    let call = || OutsideCall::Invitations {
+        app: caller.app.clone(),
+        user: user.clone(),
+        limit: u16::try_from(limit).unwrap_or(u16::MAX),
+    };
+    let mut items = Vec::new();
+    for answer in api.ask_all(call).await? {
+        let OutsideAnswer::Invitations { invitations, .. } = answer else {
+            return Err(strange());
+        };
+        items.extend(invitations.iter().map(Invitation::of));
+    }
+    items.sort_by_key(|invitation| invitation.at_ms);
+    items.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    Page::answer(items, None)
+}
+
+/// An invitation to be sent.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewInvitation {
+    /// The user in whose name it is sent; need not be logged in.
+    from: String,
+    /// Who is invited.
+    to: String,
+    /// At most 8 KiB of text.
+    #[serde(default)]
+    content: String,
+    /// A channel name.
+    #[serde(default)]
+    channel: String,
+}
+
+/// Sends an invitation; it ends by the callee's answer, by `DELETE`, or by its time. Events tell how.
+#[utoipa::path(
+    post, path = "/api/v1/apps/{app}/invitations", tag = "Invitations",
+    params(("app" = String, Path, description = "App id")),
+    request_body = NewInvitation,
+    responses((status = 201, body = super::schemas::Invited), (status = "4XX", body = Problem, content_type = "application/problem+json")),
+)]
+pub(crate) async fn create(
+    State(api): State<Shared>,
+    caller: Caller,
+    query: Query,
+    Json(new): Json<NewInvitation>,
+) -> Answer {
+    caller.principal.must_be_key()?;
+    query.end()?;
+    let from = UserKey {
+        app: caller.app.clone(),
+        user: params::user("from", &new.from)?,
+    };
+    params::user("to", &new.to)?;
+    let call = Invite {
+        callee_id: new.to,
+        content: new.content,
+        channel: new.channel,
+        ..Invite::default()
+    };
+    let asked = api.begin_as(from.clone(), request::Call::Invite(call))?;
+    let OutsideAnswer::Invited(id) = api.end(asked).await? else {
+        return Err(strange());
+    };
+    let id = name(&id, &from.user);
+    json_with(StatusCode::CREATED, &serde_json::json!({ "id": id }))
+}
+
+/// Ends an invitation, whoever has sent it; both sides are told.
+#[utoipa::path(
+    delete, path = "/api/v1/apps/{app}/invitations/{invitation}", tag = "Invitations",
+    params(("app" = String, Path, description = "App id"), ("invitation" = String, Path, description = "As a list names it")),
+    responses((status = 200, body = super::schemas::Ended), (status = "4XX", body = Problem, content_type = "application/problem+json")),
+)]
+pub(crate) async fn end(
+    State(api): State<Shared>,
+    caller: Caller,
+    params: PathParams,
+    query: Query,
+) -> Answer {
+    caller.principal.must_be_key()?;
+    query.end()?;
+    let unknown = || {
+        let detail = "there is no such invitation, or it has ended";
+        Fault::not_found("unknown_invitation", detail)
+    };
+    let (id, user) = read_name(params.text("invitation")).ok_or_else(unknown)?;
+    let caller = UserKey {
+        app: caller.app,
+        user,
+    };
+    let call = || OutsideCall::EndInvitation {
+        caller: caller.clone(),
+        id,
+    };
+    let mut ended = 0;
+    for answer in api.ask_all(call).await? {
+        if let OutsideAnswer::Count(count) = answer {
+            ended += count;
+        }
+    }
+    match ended {
+        0 => Err(unknown()),
+        ended => json(&serde_json::json!({ "ended": ended })),
+    }
+}

@@ -1,0 +1,162 @@
+//! Shapes of answers that are written without a type of their own, for the API's description.
+
+use utoipa::ToSchema;
+
+use super::channels::Channel;
+use super::invitations::Invitation;
+use super::sessions::Session;
+
+macro_rules! page {
+    ($(#[$doc:meta])* $name:ident of $item:ty) => {
+        $(#[$doc])*
+        #[derive(ToSchema)]
+        #[allow(dead_code, reason = "only its schema is used")]
+        pub(crate) struct $name {
+            items: Vec<$item>,
+            /// The `cursor` of the next page; null = this is the last.
+            next: Option<String>,
+        }
+    };
+}
+
+page!(
+    /// Sessions.
+    SessionPage of Session
+);
+page!(
+    /// Channels.
+    ChannelPage of Channel
+);
+page!(
+    /// Members.
+    MemberPage of Member
+);
+page!(
+    /// Invitations.
+    InvitationPage of Invitation
+);
+page!(
+    /// Users, and whether they are online.
+    PresencePage of Presence
+);
+page!(
+    /// Messages.
+    MessagePage of StoredMessage
+);
+
+/// A member of a channel.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "only its schema is used")]
+pub(crate) struct Member {
+    user: String,
+}
+
+/// Whether a user is online.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "only its schema is used")]
+pub(crate) struct Presence {
+    user: String,
+    online: bool,
+    /// `online`, `unreachable` or `offline`.
+    state: String,
+}
+
+/// A message that is kept.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "only its schema is used")]
+pub(crate) struct StoredMessage {
+    message_id: String,
+    from: String,
+    /// The channel that it went to.
+    channel: Option<String>,
+    /// The user that it went to.
+    user: Option<String>,
+    /// When the server received it, Unix milliseconds.
+    at_ms: u64,
+    /// `text`, `raw`, `file` or `image`.
+    r#type: String,
+    /// Of a text message.
+    payload: Option<String>,
+    /// Of a raw message.
+    payload_base64: Option<String>,
+}
+
+/// What has ended.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "only its schema is used")]
+pub(crate) struct Ended {
+    /// How many.
+    ended: u32,
+    /// The id of the ban, if there is one.
+    ban: Option<u64>,
+}
+
+/// Sessions that were taken out of a channel.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "only its schema is used")]
+pub(crate) struct Removed {
+    removed: u32,
+}
+
+/// Messages that were deleted.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "only its schema is used")]
+pub(crate) struct Deleted {
+    deleted: u64,
+}
+
+/// Attributes that were written.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "only its schema is used")]
+pub(crate) struct Written {
+    attributes: std::collections::BTreeMap<String, String>,
+}
+
+/// A new invitation.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "only its schema is used")]
+pub(crate) struct Invited {
+    id: String,
+}
+
+/// Events.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "only its schema is used")]
+pub(crate) struct EventPage {
+    items: Vec<Event>,
+    /// The `after` of the next call.
+    next: String,
+}
+
+/// What has happened. Kinds have fields besides.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "only its schema is used")]
+pub(crate) struct Event {
+    /// Where it stands: the `after` of a call that goes on behind it.
+    cursor: String,
+    /// Such as `user.login`; `gap` tells that events before this one are missing.
+    r#type: String,
+    /// When, Unix milliseconds.
+    at_ms: u64,
+    user: Option<String>,
+    channel: Option<String>,
+    /// The receiver of a message or an invitation.
+    peer: Option<String>,
+    /// Counts the events of its channel, or else of its user.
+    order: Option<u64>,
+    user_order: Option<u64>,
+    channel_order: Option<u64>,
+    /// When the login came that it belongs to, Unix milliseconds: a logout with an earlier one than the newest login's
+    /// is no news any more.
+    login_ms: Option<u64>,
+    /// Names the login.
+    session: Option<String>,
+    /// Of a message or an invitation: its name.
+    id: Option<String>,
+    /// Of a message: its size.
+    bytes: Option<u64>,
+    /// Why, or how far: of a logout, an invitation, a ban, a gap.
+    detail: Option<String>,
+    /// Of a gap: how many events are missing, if that is known.
+    missing: Option<u64>,
+}

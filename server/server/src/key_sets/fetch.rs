@@ -1,0 +1,255 @@
+//! Loads a key set from its place.
+//!
+//! Bounds: [`BYTES_MAX`] of answer, [`TIME`] for everything. Redirects are not followed: the operator
+//! has said where the keys are, and nobody else may say otherwise.
+
+use std::io::Read as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use hyper::header::{ACCEPT, CONTENT_ENCODING, HOST, HeaderValue, USER_AGENT};
+use hyper::{Request, Response, StatusCode, Uri};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tidings_hub::jwt::KeySource;
+use tidings_token::jwt::KeySet;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+/// Largest key set, in bytes.
+const BYTES_MAX: usize = 64 * 1024;
+
+/// Longest time for a fetch, from the look-up of the name to the last byte.
+const TIME: Duration = Duration::from_secs(10);
+
+/// Checks the form of a key set's address.
+///
+/// # Errors
+/// Why it cannot be one.
+pub fn check_key_url(url: &str, allows_http: bool) -> Result<(), String> {
+    let address = Address::parse(url)?;
+    if address.is_tls || allows_http {
+        Ok(())
+    } else {
+        Err("it is http, which anybody on the way can change".into())
+    }
+}
+
+struct Address {
+    uri: Uri,
+    is_tls: bool,
+    /// Without the brackets of an IPv6 address.
+    host: String,
+    port: u16,
+}
+
+impl Address {
+    fn parse(url: &str) -> Result<Self, String> {
+        let uri: Uri = url
+            .parse()
+            .map_err(|error| format!("it is no URL: {error}"))?;
+        let is_tls = match uri.scheme_str() {
+            Some("https") => true,
+            Some("http") => false,
+            Some(other) => return Err(format!("its scheme is {other}, not https")),
+            None => return Err("it does not begin with https://".into()),
+        };
+        let authority = uri.authority().ok_or("it names no host")?;
+        if authority.as_str().contains('@') {
+            return Err("it contains a user name, which would be sent to nobody".into());
+        }
+        let host = authority
+            .host()
+            .trim_start_matches('[')
+            .trim_end_matches(']');
+        if host.is_empty() {
+            return Err("it names no host".into());
+        }
+        let port = authority
+            .port_u16()
+            .unwrap_or(if is_tls { 443 } else { 80 });
+        let host = host.to_owned();
+        Ok(Self {
+            uri,
+            is_tls,
+            host,
+            port,
+        })
+    }
+}
+
+/// Loads a key set now, for a command: within ten seconds, and waits for it.
+///
+/// # Errors
+/// Why it could not be loaded.
+pub fn load_key_set(source: &KeySource) -> Result<KeySet, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build()
+        .map_err(|error| error.to_string())?;
+    let loaded = runtime.block_on(load(source));
+    // A look-up of a name that does not end is not waited for.
+    runtime.shutdown_background();
+    loaded
+}
+
+/// Loads a key set.
+pub(super) async fn load(source: &KeySource) -> Result<KeySet, String> {
+    let bytes = match source {
+        KeySource::File(path) => read(path)?,
+        KeySource::Url { url, authorities } => {
+            let fetched = fetch(url, authorities.as_deref());
+            match tokio::time::timeout(TIME, fetched).await {
+                Ok(fetched) => fetched?,
+                Err(_) => return Err(format!("no answer within {} s", TIME.as_secs())),
+            }
+        }
+    };
+    KeySet::parse(&bytes).map_err(|error| error.to_string())
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
+    let most = u64::try_from(BYTES_MAX).unwrap_or(u64::MAX) + 1;
+    let read = file.take(most).read_to_end(&mut bytes);
+    read.map_err(|error| error.to_string())?;
+    if bytes.len() > BYTES_MAX {
+        return Err(format!("it has more than {BYTES_MAX} bytes"));
+    }
+    Ok(bytes)
+}
+
+async fn fetch(url: &str, authorities: Option<&Path>) -> Result<Vec<u8>, String> {
+    let address = Address::parse(url)?;
+    let stream = TcpStream::connect((address.host.as_str(), address.port)).await;
+    let stream = stream.map_err(|error| format!("no connection: {error}"))?;
+    if !address.is_tls {
+        return exchange(&address, stream).await;
+    }
+    let name = ServerName::try_from(address.host.clone());
+    let name = name.map_err(|error| format!("its host cannot have a certificate: {error}"))?;
+    let connector = TlsConnector::from(Arc::new(tls(authorities)?));
+    let stream = connector.connect(name, stream).await;
+    let stream = stream.map_err(|error| format!("no TLS: {error}"))?;
+    exchange(&address, stream).await
+}
+
+fn tls(authorities: Option<&Path>) -> Result<ClientConfig, String> {
+    let mut roots = RootCertStore::empty();
+    match authorities {
+        None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
+        Some(path) => {
+            let cannot = |error: String| format!("the authorities in {}: {error}", path.display());
+            let certificates = CertificateDer::pem_file_iter(path);
+            for certificate in certificates.map_err(|error| cannot(error.to_string()))? {
+                let certificate = certificate.map_err(|error| cannot(error.to_string()))?;
+                let added = roots.add(certificate);
+                added.map_err(|error| cannot(error.to_string()))?;
+            }
+            if roots.is_empty() {
+                return Err(cannot("there is no certificate".into()));
+            }
+        }
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider);
+    let config = config.with_safe_default_protocol_versions();
+    let config = config.map_err(|error| error.to_string())?;
+    Ok(config.with_root_certificates(roots).with_no_client_auth())
+}
+
+async fn exchange<S>(address: &Address, stream: S) -> Result<Vec<u8>, String>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let broken = |error: hyper::Error| format!("no answer: {error}");
+    let mut builder = hyper::client::conn::http1::Builder::new();
+    builder.max_buf_size(BYTES_MAX);
+    let (mut sender, connection) = builder
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(broken)?;
+    let connection = tokio::spawn(connection);
+    let answered = async {
+        let response = sender.send_request(request(address)?).await;
+        read_answer(response.map_err(broken)?.map(Body::new)).await
+    };
+    let answered = answered.await;
+    connection.abort();
+    answered
+}
+
+fn request(address: &Address) -> Result<Request<Body>, String> {
+    let uri = &address.uri;
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    let host = HeaderValue::from_str(authority).map_err(|error| error.to_string())?;
+    Request::get(uri.path_and_query().map_or("/", |path| path.as_str()))
+        .header(HOST, host)
+        .header(ACCEPT, "application/jwk-set+json, application/json")
+        .header(USER_AGENT, concat!("tidings/", env!("CARGO_PKG_VERSION")))
+        .body(Body::empty())
+        .map_err(|error| error.to_string())
+}
+
+async fn read_answer(response: Response<Body>) -> Result<Vec<u8>, String> {
+    let status = response.status();
+    if status.is_redirection() {
+        return Err(format!(
+            "the answer is {status}; redirects are not followed"
+        ));
+    }
+    if status != StatusCode::OK {
+        return Err(format!("the answer is {status}"));
+    }
+    if response.headers().contains_key(CONTENT_ENCODING) {
+        return Err("the answer is compressed, which was not asked for".into());
+    }
+    let bytes = to_bytes(response.into_body(), BYTES_MAX).await;
+    let bytes = bytes.map_err(|error| {
+        let is_large = std::error::Error::source(&error)
+            .is_some_and(|source| source.to_string().contains("length limit"));
+        if is_large {
+            format!("the answer has more than {BYTES_MAX} bytes")
+        } else {
+            format!("the answer breaks off: {error}")
+        }
+    })?;
+    Ok(bytes.to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_https_unless_http_is_allowed_and_names_a_host() {
+        let told = |url: &str| check_key_url(url, false).expect_err(url);
+        assert_eq!(
+            check_key_url("https://login.example.org/jwks.json?x=1", false),
+            Ok(())
+        );
+        assert_eq!(check_key_url("http://[::1]:8080/", true), Ok(()));
+        for (url, why) in [
+            ("http://login.example.org/", "http"),
+            ("file:///etc/passwd", "URL"),
+            ("ftp://login.example.org/x", "scheme"),
+            ("login.example.org/jwks", "URL"),
+            ("/jwks", "https://"),
+            ("", "URL"),
+            ("https://", "URL"),
+            ("https://user:word@login.example.org/", "user name"),
+            ("https://login.example.org/a b", "URL"),
+        ] {
+            assert!(told(url).contains(why), "{url}: {}", told(url));
+        }
+        let address = Address::parse("https://[2001:db8::1]/x").expect("good");
+        assert_eq!((address.host.as_str(), address.port), ("2001:db8::1", 443));
+    }
+}
