@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use serde::Serialize;
 use serde_json::{Value, json};
+use tidings_hub::store_ops::events::{EventKind, NewEvent};
 use tidings_wire::names::{AppId, UserId};
 
 use super::thrown::throw;
@@ -178,12 +179,34 @@ pub(super) async fn add(
     let now_ms = api.unix_ms();
     let of = app.clone();
     // Whoever is there and is barred now is sent away by those who are told.
-    blocking(move || {
+    let rule = blocking(move || {
         let rule = bans.add(&of, rule, now_ms)?;
         registry.bans_changed()?;
         Ok(rule)
     })
-    .await
+    .await?;
+    report(api, app, &rule, EventKind::Banned).await;
+    Ok(rule)
+}
+
+/// Writes an event about a rule.
+async fn report(api: &Api, app: &AppId, rule: &BanRecord, kind: EventKind) {
+    if !api.apps().settings(app).events {
+        return;
+    }
+    let named = rule.named().unwrap_or_default();
+    let mut event = NewEvent::new(app.clone(), api.unix_ms(), kind);
+    event.user = named.user;
+    event.channel = named.channel;
+    event.detail = if rule.note.is_empty() {
+        format!("ban {}", rule.id)
+    } else {
+        rule.note.clone()
+    };
+    if let Err(error) = api.events.write(event).await {
+        // The rule is in force in any case.
+        tracing::warn!(%error, %app, ban = rule.id, "the event of a ban could not be written");
+    }
 }
 
 async fn change(
@@ -256,12 +279,15 @@ pub(super) async fn lift(api: &Api, app: &AppId, id: u64) -> Result<BanRecord, F
     if bans.find(&app, id, now_ms).is_none() {
         return Err(unknown(id));
     }
-    blocking(move || {
-        let rule = bans.remove(&app, id, now_ms)?;
+    let of = app.clone();
+    let rule = blocking(move || {
+        let rule = bans.remove(&of, id, now_ms)?;
         registry.bans_changed()?;
         Ok(rule)
     })
-    .await
+    .await?;
+    report(api, &app, &rule, EventKind::Unbanned).await;
+    Ok(rule)
 }
 
 fn id_of(path: &PathParams) -> Result<u64, Fault> {
