@@ -11,9 +11,11 @@ use serde_json::{Value, json};
 use tidings_wire::names::AppId;
 
 use super::{audited, audited_of, blocking, state};
+use crate::admin::docs;
 use crate::auth::Principal;
 use crate::body::Json;
 use crate::params::{PathParams, Query};
+use crate::problem::Problem;
 use crate::registry::{AppChange, AppRecord, NewApp, RateRecord};
 use crate::{Answer, Api, Fault, Shared, json_with};
 
@@ -67,7 +69,17 @@ pub(crate) struct AppPatch {
     rates: BTreeMap<String, Option<RateRecord>>,
 }
 
-async fn list(State(api): State<Shared>, principal: Principal, mut query: Query) -> Answer {
+/// Lists the apps that the caller reaches.
+#[utoipa::path(
+    get, path = "/api/v1/apps", tag = "Apps",
+    params(("limit" = Option<u64>, Query, description = "1 to 100"), ("cursor" = Option<String>, Query, description = "The `next` of the page before")),
+    responses((status = 200, body = docs::AppPage), (status = "4XX", body = Problem, content_type = "application/problem+json")),
+)]
+pub(crate) async fn list(
+    State(api): State<Shared>,
+    principal: Principal,
+    mut query: Query,
+) -> Answer {
     principal.must_be_key()?;
     let cursor = query.take("cursor");
     let limit = query.number("limit", 1, 100)?.unwrap_or(100);
@@ -96,12 +108,28 @@ async fn list(State(api): State<Shared>, principal: Principal, mut query: Query)
     crate::json(&json!({ "items": items, "next": next }))
 }
 
-async fn show(State(api): State<Shared>, principal: Principal, path: PathParams) -> Answer {
+/// Shows an app with all of its settings.
+#[utoipa::path(
+    get, path = "/api/v1/apps/{app}", tag = "Apps",
+    params(("app" = String, Path, description = "App id")),
+    responses((status = 200, body = AppRecord), (status = "4XX", body = Problem, content_type = "application/problem+json")),
+)]
+pub(crate) async fn show(
+    State(api): State<Shared>,
+    principal: Principal,
+    path: PathParams,
+) -> Answer {
     let app = target(&principal, &path)?;
     crate::json(&find(&api, &app).await?)
 }
 
-async fn create(
+/// Makes an app; the text of its certificate is shown this once.
+#[utoipa::path(
+    post, path = "/api/v1/apps", tag = "Apps",
+    request_body = AppWish,
+    responses((status = 201, body = docs::NewAppView), (status = "4XX", body = Problem, content_type = "application/problem+json")),
+)]
+pub(crate) async fn create(
     State(api): State<Shared>,
     principal: Principal,
     Json(wish): Json<AppWish>,
@@ -124,7 +152,14 @@ async fn create(
     audited_of(answer, &id, Value::Null, short(&app))
 }
 
-async fn change(
+/// Changes an app; running hubs know at once.
+#[utoipa::path(
+    patch, path = "/api/v1/apps/{app}", tag = "Apps",
+    params(("app" = String, Path, description = "App id")),
+    request_body = AppPatch,
+    responses((status = 200, body = AppRecord), (status = "4XX", body = Problem, content_type = "application/problem+json")),
+)]
+pub(crate) async fn change(
     State(api): State<Shared>,
     principal: Principal,
     path: PathParams,
@@ -144,7 +179,17 @@ async fn change(
     audited(crate::json(&after), short(&before), short(&after))
 }
 
-async fn remove(State(api): State<Shared>, principal: Principal, path: PathParams) -> Answer {
+/// Deletes an app; what its users have stored stays.
+#[utoipa::path(
+    delete, path = "/api/v1/apps/{app}", tag = "Apps",
+    params(("app" = String, Path, description = "App id")),
+    responses((status = 204, description = "Done"), (status = "4XX", body = Problem, content_type = "application/problem+json")),
+)]
+pub(crate) async fn remove(
+    State(api): State<Shared>,
+    principal: Principal,
+    path: PathParams,
+) -> Answer {
     let app = target(&principal, &path)?;
     principal.must_be_admin()?;
     let registry = api.admin().registry.clone();

@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::audit::{AuditEntry, Audited, PAGE_MAX, is_cursor};
 use crate::auth::Principal;
 use crate::params::Query;
+use crate::problem::Problem;
 use crate::router::Stranger;
 use crate::{Answer, Fault, RequestId, Shared};
 
@@ -24,7 +25,17 @@ pub(super) fn routes() -> Router<Shared> {
     Router::new().route("/api/v1/audit", get(read))
 }
 
-async fn read(State(api): State<Shared>, principal: Principal, mut query: Query) -> Answer {
+/// Reads who has changed what, the oldest first.
+#[utoipa::path(
+    get, path = "/api/v1/audit", tag = "Audit",
+    params(("after" = Option<String>, Query, description = "The `next` of the page before"), ("limit" = Option<u64>, Query, description = "1 to 100")),
+    responses((status = 200, body = super::audit::AuditPage), (status = "4XX", body = Problem, content_type = "application/problem+json")),
+)]
+pub(crate) async fn read(
+    State(api): State<Shared>,
+    principal: Principal,
+    mut query: Query,
+) -> Answer {
     principal.must_be_unlimited()?;
     let after = query.take("after");
     let limit = query.number("limit", 1, PAGE_MAX)?.unwrap_or(PAGE_MAX);

@@ -9,6 +9,7 @@ mod audit;
 mod audit_layer;
 mod bans;
 mod certificates;
+mod docs;
 mod erasure;
 mod files;
 mod key_routes;
@@ -33,6 +34,11 @@ pub use self::audit::{Audit, AuditEntry, AuditPage, Audited};
 pub(crate) use self::audit_layer::record;
 pub(crate) use self::bans::ban_user;
 pub use self::bans::{BanBook, BanRecord, Privilege};
+#[allow(
+    unused_imports,
+    reason = "the description of the whole API takes it in"
+)]
+pub(crate) use self::docs::AdminDoc;
 pub use self::files::{FileRecord, Files, NoFiles};
 pub use self::keybook::{KeyBook, OVERLAP_MS, OVERLAP_MS_MAX};
 use self::keys::KeyError;

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::blocking;
 use crate::auth::Principal;
+use crate::problem::Problem;
 use crate::{Answer, Shared};
 
 /// The routes.
@@ -30,7 +31,12 @@ const OF_NODE: [&str; 10] = [
     "memory_bytes",
 ];
 
-async fn nodes(State(api): State<Shared>, principal: Principal) -> Answer {
+/// Lists the nodes.
+#[utoipa::path(
+    get, path = "/api/v1/nodes", tag = "Cluster",
+    responses((status = 200, body = serde_json::Value), (status = "4XX", body = Problem, content_type = "application/problem+json")),
+)]
+pub(crate) async fn nodes(State(api): State<Shared>, principal: Principal) -> Answer {
     principal.must_be_unlimited()?;
     let registry = api.admin().registry.clone();
     let status = blocking(move || Ok(registry.status())).await?;
@@ -41,7 +47,12 @@ async fn nodes(State(api): State<Shared>, principal: Principal) -> Answer {
     crate::json(&json!({ "items": [node], "next": null }))
 }
 
-async fn stats(State(api): State<Shared>, principal: Principal) -> Answer {
+/// Tells what the server has done and has to do.
+#[utoipa::path(
+    get, path = "/api/v1/stats", tag = "Cluster",
+    responses((status = 200, body = serde_json::Value), (status = "4XX", body = Problem, content_type = "application/problem+json")),
+)]
+pub(crate) async fn stats(State(api): State<Shared>, principal: Principal) -> Answer {
     principal.must_be_unlimited()?;
     let registry = api.admin().registry.clone();
     let mut status = blocking(move || Ok(registry.status())).await?;

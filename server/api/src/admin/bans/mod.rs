@@ -4,7 +4,7 @@
 
 mod book;
 mod hosted;
-mod routes;
+pub(super) mod routes;
 mod thrown;
 mod words;
 
@@ -17,6 +17,7 @@ use tidings_wire::names::{ChannelName, NameRule, UserId};
 pub(crate) use self::book::ADDRESSES_MAX;
 pub use self::book::BanBook;
 pub(crate) use self::hosted::routes as hosted_routes;
+pub(crate) use self::routes::BanView;
 pub(crate) use self::routes::{ban_user, routes};
 pub(crate) use self::thrown::members;
 

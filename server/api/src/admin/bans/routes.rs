@@ -12,10 +12,12 @@ use tidings_wire::names::{AppId, UserId};
 use super::thrown::throw;
 use super::words::{BanPatch, BanWish, End, note, privileges};
 use super::{BanRecord, Privilege};
+use crate::admin::docs;
 use crate::admin::{audited, blocking};
 use crate::auth::Caller;
 use crate::body::Json;
 use crate::params::{PathParams, Query};
+use crate::problem::Problem;
 use crate::{Answer, Api, Fault, Shared, json_with};
 
 /// The routes.
@@ -91,7 +93,13 @@ impl BanView {
     }
 }
 
-async fn list(State(api): State<Shared>, caller: Caller, mut query: Query) -> Answer {
+/// Lists the rules in force, the oldest first; those of the file of apps come last.
+#[utoipa::path(
+    get, path = "/api/v1/apps/{app}/bans", tag = "Bans",
+    params(("app" = String, Path, description = "App id"), ("limit" = Option<u64>, Query, description = "1 to 100"), ("cursor" = Option<String>, Query, description = "The `next` of the page before")),
+    responses((status = 200, body = docs::BanPage), (status = "4XX", body = Problem, content_type = "application/problem+json")),
+)]
+pub(crate) async fn list(State(api): State<Shared>, caller: Caller, mut query: Query) -> Answer {
     caller.principal.must_be_key()?;
     let cursor = query.number("cursor", 0, u64::MAX)?;
     let limit = query.number("limit", 1, 100)?.unwrap_or(100);
@@ -121,14 +129,31 @@ async fn of_file(api: &Api, app: &AppId) -> Result<Vec<BanView>, Fault> {
     Ok(banned.into_iter().map(BanView::of_file).collect())
 }
 
-async fn show(State(api): State<Shared>, caller: Caller, path: PathParams) -> Answer {
+/// Shows a rule.
+#[utoipa::path(
+    get, path = "/api/v1/apps/{app}/bans/{id}", tag = "Bans",
+    params(("app" = String, Path, description = "App id"), ("id" = u64, Path, description = "The id of the rule")),
+    responses((status = 200, body = BanView), (status = "4XX", body = Problem, content_type = "application/problem+json")),
+)]
+pub(crate) async fn show(State(api): State<Shared>, caller: Caller, path: PathParams) -> Answer {
     caller.principal.must_be_key()?;
     let id = id_of(&path)?;
     let found = api.admin().bans.find(&caller.app, id, api.unix_ms());
     crate::json(&BanView::from(found.ok_or_else(|| unknown(id))?))
 }
 
-async fn create(State(api): State<Shared>, caller: Caller, Json(wish): Json<BanWish>) -> Answer {
+/// Makes a rule, or with `seconds: 0` only throws out whom it names.
+#[utoipa::path(
+    post, path = "/api/v1/apps/{app}/bans", tag = "Bans",
+    params(("app" = String, Path, description = "App id")),
+    request_body = BanWish,
+    responses((status = 201, body = BanView), (status = "4XX", body = Problem, content_type = "application/problem+json")),
+)]
+pub(crate) async fn create(
+    State(api): State<Shared>,
+    caller: Caller,
+    Json(wish): Json<BanWish>,
+) -> Answer {
     caller.principal.must_be_key()?;
     let (rule, end) = wish.read(caller.principal.name(), api.unix_ms())?;
     let rule = add(&api, &caller.app, rule, end).await?;
@@ -209,7 +234,14 @@ async fn report(api: &Api, app: &AppId, rule: &BanRecord, kind: EventKind) {
     }
 }
 
-async fn change(
+/// Changes a rule.
+#[utoipa::path(
+    patch, path = "/api/v1/apps/{app}/bans/{id}", tag = "Bans",
+    params(("app" = String, Path, description = "App id"), ("id" = u64, Path, description = "The id of the rule")),
+    request_body = BanPatch,
+    responses((status = 200, body = BanView), (status = "4XX", body = Problem, content_type = "application/problem+json")),
+)]
+pub(crate) async fn change(
     State(api): State<Shared>,
     caller: Caller,
     path: PathParams,
@@ -265,7 +297,13 @@ pub(super) async fn alter(
     .await
 }
 
-async fn remove(State(api): State<Shared>, caller: Caller, path: PathParams) -> Answer {
+/// Takes a rule back.
+#[utoipa::path(
+    delete, path = "/api/v1/apps/{app}/bans/{id}", tag = "Bans",
+    params(("app" = String, Path, description = "App id"), ("id" = u64, Path, description = "The id of the rule")),
+    responses((status = 204, description = "Done"), (status = "4XX", body = Problem, content_type = "application/problem+json")),
+)]
+pub(crate) async fn remove(State(api): State<Shared>, caller: Caller, path: PathParams) -> Answer {
     caller.principal.must_be_key()?;
     let before = lift(&api, &caller.app, id_of(&path)?).await?;
     audited(crate::no_content(), before.state(), Value::Null)
