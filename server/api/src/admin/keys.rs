@@ -429,7 +429,7 @@ mod tests {
 
     #[test]
     fn wishes_that_make_no_sense_are_refused() {
-        let refused = |wish| Key::make(wish, 1_000).err().expect("refused");
+        let refused = |wish| Key::make(wish, 1_000).expect_err("refused");
         assert_eq!(refused(wish(Role::App, &[])), KeyError::NoApps);
         assert_eq!(refused(wish(Role::Admin, &[APP])), KeyError::AdminWithApps);
         assert_eq!(refused(wish(Role::App, &["x"])), KeyError::App("x".into()));
