@@ -17,7 +17,7 @@ use crate::auth::Caller;
 use crate::problem::Fault;
 
 /// The header.
-pub const HEADER: &str = "idempotency-key";
+pub(crate) const HEADER: &str = "idempotency-key";
 
 /// Told with an answer that is given again.
 const REPLAYED: &str = "idempotency-replayed";
@@ -38,11 +38,11 @@ type Name = [u8; 16];
 
 /// An answer that can be given again.
 #[derive(Debug, Clone)]
-pub struct Reply {
+pub(crate) struct Reply {
     /// Its status.
-    pub status: StatusCode,
+    pub(crate) status: StatusCode,
     /// Its JSON.
-    pub body: Bytes,
+    pub(crate) body: Bytes,
 }
 
 #[derive(Debug)]

@@ -21,11 +21,13 @@ mod hosted;
 mod hubs;
 mod idempotency;
 pub mod keys;
+mod openapi;
 pub mod params;
 pub mod problem;
 pub mod registry;
 mod request_id;
 mod router;
+mod routes;
 mod stored;
 mod v1;
 

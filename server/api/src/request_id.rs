@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, HeaderValue};
 use smol_str::{SmolStr, format_smolstr};
 
 /// The header that states it, in requests and answers.
-pub const HEADER: &str = "x-request-id";
+pub(crate) const HEADER: &str = "x-request-id";
 
 /// The longest that is taken.
 const BYTES_MAX: usize = 64;

@@ -12,10 +12,13 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::routing::any;
 use percent_encoding::percent_decode_str;
 use tidings_wire::names::AppId;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
 
 use crate::auth::{Caller, Principal, authenticate, check_method};
 use crate::desk::{Begun, Kind, Left};
 use crate::problem::{Convention, Fault};
+use crate::routes::Routes;
 use crate::{Api, Shared, admin, hosted, request_id, v1};
 
 /// The source of a request, as whoever serves it knows it. Found among the request's extensions, as
@@ -46,17 +49,32 @@ pub fn is_path(path: &str) -> bool {
 
 /// The routes.
 pub fn router(api: Shared) -> Router {
-    let routes = Router::new()
-        .merge(hosted::routes())
-        .merge(v1::routes())
-        .merge(admin::routes())
-        .merge(admin::hosted_routes())
+    let (routes, _) = routes().into_parts();
+    let routes = routes
         .method_not_allowed_fallback(wrong_method)
         .fallback(any(nowhere));
     routes
         .layer(from_fn_with_state(api.clone(), admin::record))
         .layer(from_fn_with_state(api.clone(), serve))
+        .layer(compression())
         .with_state(api)
+}
+
+/// All routes, which the API's description has to have.
+pub(crate) fn routes() -> Routes {
+    Routes::new()
+        .merge(hosted::routes())
+        .merge(v1::routes())
+        .merge(admin::routes())
+        .merge(admin::hosted_routes())
+}
+
+/// Answers shorter than this are not compressed: receipts of messages above all.
+const COMPRESSED_BYTES_MIN: u16 = 1_024;
+
+fn compression() -> CompressionLayer<impl Predicate> {
+    let worth = SizeAbove::new(COMPRESSED_BYTES_MIN).and(NotForContentType::SSE);
+    CompressionLayer::new().gzip(true).compress_when(worth)
 }
 
 async fn wrong_method(request: Request) -> Fault {

@@ -9,4 +9,5 @@ mod keys;
 mod office;
 mod there;
 mod upkeep;
+mod v1;
 mod world;

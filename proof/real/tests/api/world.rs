@@ -37,7 +37,8 @@ pub(crate) struct World {
 }
 
 /// Ends its child when its standard input is closed.
-const GUARD: &str = "\"$@\" < /dev/null & server=$!; cat > /dev/null; kill $server; wait $server";
+const GUARD: &str =
+    "\"$@\" < /dev/null & server=$!; exec > /dev/null; cat; kill $server; wait $server";
 
 /// The server with so many hubs, started by the first test that asks.
 pub(crate) fn world(hubs: u16) -> &'static World {
@@ -69,9 +70,10 @@ impl World {
             "0",
             "--listen",
             "127.0.0.1:0",
-            "--api-rate",
-            "unlimited",
         ]);
+        if !arguments.contains(&"--api-rate") {
+            command.args(["--api-rate", "unlimited"]);
+        }
         command.args(["--hubs", &hubs.to_string()]);
         command.args(["--api-listen", &api.to_string()]);
         for app in [APP, OTHER] {

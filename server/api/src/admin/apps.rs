@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
@@ -17,11 +16,12 @@ use crate::body::Json;
 use crate::params::{PathParams, Query};
 use crate::problem::Problem;
 use crate::registry::{AppChange, AppRecord, NewApp, RateRecord};
+use crate::routes::Routes;
 use crate::{Answer, Api, Fault, Shared, json_with};
 
 /// The routes.
-pub(super) fn routes() -> Router<Shared> {
-    Router::new()
+pub(super) fn routes() -> Routes {
+    Routes::new()
         .route("/api/v1/apps", get(list).post(create))
         .route("/api/v1/apps/{app}", get(show).patch(change).delete(remove))
 }

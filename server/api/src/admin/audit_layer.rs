@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{Method, Response};
@@ -15,14 +14,15 @@ use crate::auth::Principal;
 use crate::params::Query;
 use crate::problem::Problem;
 use crate::router::Stranger;
+use crate::routes::Routes;
 use crate::{Answer, Fault, RequestId, Shared};
 
 /// Longest path that an entry repeats, in characters.
 const PATH_CHARS_MAX: usize = 300;
 
 /// The routes.
-pub(super) fn routes() -> Router<Shared> {
-    Router::new().route("/api/v1/audit", get(read))
+pub(super) fn routes() -> Routes {
+    Routes::new().route("/api/v1/audit", get(read))
 }
 
 /// Reads who has changed what, the oldest first.

@@ -1,6 +1,5 @@
 //! `/api/v1/apps/{app}/certificates`: numbers and ages, never a text, but for a new one's.
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::{delete, get, post};
@@ -14,12 +13,13 @@ use crate::auth::Principal;
 use crate::body::MaybeJson;
 use crate::params::{PathParams, Query};
 use crate::problem::Problem;
+use crate::routes::Routes;
 use crate::{Answer, Fault, Shared, json_with};
 
 /// The routes.
-pub(super) fn routes() -> Router<Shared> {
+pub(super) fn routes() -> Routes {
     let all = "/api/v1/apps/{app}/certificates";
-    Router::new()
+    Routes::new()
         .route(all, get(list).post(add))
         .route(&format!("{all}/{{number}}"), delete(drop_one))
         .route(&format!("{all}/{{number}}/promote"), post(promote))

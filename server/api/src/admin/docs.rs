@@ -154,10 +154,22 @@ mod tests {
             .collect();
         assert!(operations.len() >= 28, "{}", operations.len());
         for operation in operations {
-            let words = operation["summary"].as_str().or(operation["description"].as_str());
-            assert!(words.is_some_and(|words| words.ends_with('.')), "{operation}");
-            let statuses: Vec<_> = operation["responses"].as_object().expect("answers").keys().collect();
-            assert!(statuses.iter().any(|status| status.starts_with('2')), "{statuses:?}");
+            let words = operation["summary"]
+                .as_str()
+                .or(operation["description"].as_str());
+            assert!(
+                words.is_some_and(|words| words.ends_with('.')),
+                "{operation}"
+            );
+            let statuses: Vec<_> = operation["responses"]
+                .as_object()
+                .expect("answers")
+                .keys()
+                .collect();
+            assert!(
+                statuses.iter().any(|status| status.starts_with('2')),
+                "{statuses:?}"
+            );
         }
     }
 }

@@ -1,6 +1,5 @@
 //! `DELETE /api/v1/apps/{app}/users/{user}/data`: a user asks to be forgotten.
 
-use axum::Router;
 use axum::extract::State;
 use axum::routing::delete;
 use serde_json::{Value, json};
@@ -12,11 +11,12 @@ use crate::admin::docs;
 use crate::auth::Caller;
 use crate::params::{PathParams, Query};
 use crate::problem::Problem;
+use crate::routes::Routes;
 use crate::{Answer, Fault, Shared};
 
 /// The routes.
-pub(super) fn routes() -> Router<Shared> {
-    Router::new().route("/api/v1/apps/{app}/users/{user}/data", delete(erase))
+pub(super) fn routes() -> Routes {
+    Routes::new().route("/api/v1/apps/{app}/users/{user}/data", delete(erase))
 }
 
 /// Forgets a user: what waits for it, its histories, its attributes, its files, its name in events.

@@ -2,7 +2,6 @@
 
 use std::io;
 
-use axum::Router;
 use axum::extract::State;
 use axum::routing::{delete, get};
 use serde::Serialize;
@@ -14,6 +13,7 @@ use crate::admin::docs;
 use crate::auth::Caller;
 use crate::params::{PathParams, Query, user};
 use crate::problem::Problem;
+use crate::routes::Routes;
 use crate::{Answer, Fault, Shared};
 
 /// The files of a server. Its calls wait for the disk.
@@ -63,8 +63,8 @@ pub struct FileRecord {
 }
 
 /// The routes.
-pub(super) fn routes() -> Router<Shared> {
-    Router::new()
+pub(super) fn routes() -> Routes {
+    Routes::new()
         .route("/api/v1/apps/{app}/files", get(list))
         .route("/api/v1/apps/{app}/files/{id}", delete(remove))
 }

@@ -1,6 +1,5 @@
 //! `/api/v1/keys`.
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::{delete, get, post};
@@ -15,11 +14,12 @@ use crate::body::{Json, MaybeJson};
 use crate::keys::Role;
 use crate::params::{PathParams, Query};
 use crate::problem::Problem;
+use crate::routes::Routes;
 use crate::{Answer, Fault, Shared, json_with};
 
 /// The routes.
-pub(super) fn routes() -> Router<Shared> {
-    Router::new()
+pub(super) fn routes() -> Routes {
+    Routes::new()
         .route("/api/v1/keys", get(list).post(create))
         .route("/api/v1/keys/{id}", delete(revoke).get(show))
         .route("/api/v1/keys/{id}/rotate", post(rotate))

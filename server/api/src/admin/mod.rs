@@ -23,7 +23,6 @@ mod tokens;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use axum::Router;
 use axum::http::StatusCode;
 use serde_json::Value;
 use tidings_store::Submitter;
@@ -46,7 +45,8 @@ pub(crate) use self::presence::Lists;
 use tidings_wire::names::AppId;
 
 use crate::registry::{Refused, RefusedKind, Registry};
-use crate::{Answer, Fault, Shared};
+use crate::routes::Routes;
+use crate::{Answer, Fault};
 
 /// What the calls of this folder work on.
 pub struct Admin {
@@ -176,8 +176,8 @@ impl From<Refused> for Fault {
 }
 
 /// The routes under `/api/v1`.
-pub(crate) fn routes() -> Router<Shared> {
-    Router::new()
+pub(crate) fn routes() -> Routes {
+    Routes::new()
         .merge(key_routes::routes())
         .merge(apps::routes())
         .merge(certificates::routes())
@@ -190,8 +190,8 @@ pub(crate) fn routes() -> Router<Shared> {
 }
 
 /// The hosted service's paths of rest 6 to 8.
-pub(crate) fn hosted_routes() -> Router<Shared> {
-    Router::new()
+pub(crate) fn hosted_routes() -> Routes {
+    Routes::new()
         .merge(bans::hosted_routes())
         .merge(presence::routes())
         .merge(projects::routes())

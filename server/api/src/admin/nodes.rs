@@ -1,6 +1,5 @@
 //! `/api/v1/nodes` and `/api/v1/stats`: how the server is.
 
-use axum::Router;
 use axum::extract::State;
 use axum::routing::get;
 use serde_json::{Value, json};
@@ -8,11 +7,12 @@ use serde_json::{Value, json};
 use super::blocking;
 use crate::auth::Principal;
 use crate::problem::Problem;
+use crate::routes::Routes;
 use crate::{Answer, Shared};
 
 /// The routes.
-pub(super) fn routes() -> Router<Shared> {
-    Router::new()
+pub(super) fn routes() -> Routes {
+    Routes::new()
         .route("/api/v1/nodes", get(nodes))
         .route("/api/v1/stats", get(stats))
 }

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use axum::Router;
 use axum::extract::State;
 use axum::routing::get;
 use serde_json::{Value, json};
@@ -16,6 +15,7 @@ use tidings_wire::names::{AppId, ChannelName};
 use super::bans::members;
 use crate::auth::Caller;
 use crate::params::{PathParams, Query};
+use crate::routes::Routes;
 use crate::{Answer, Api, Fault, Shared};
 
 /// How long a list of channels is good: to make one costs a look at each channel. The hosted service's may be a minute
@@ -26,9 +26,9 @@ const LIST_GOOD: Duration = Duration::from_secs(5);
 const LISTS_MAX: usize = 100;
 
 /// The routes.
-pub(super) fn routes() -> Router<Shared> {
+pub(super) fn routes() -> Routes {
     let base = "/dev/v1/channel";
-    Router::new()
+    Routes::new()
         .route(&format!("{base}/{{app}}"), get(channels))
         .route(&format!("{base}/user/{{app}}/{{channel}}"), get(users))
         .route(

@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::{get, post};
@@ -19,11 +18,12 @@ use crate::auth::Principal;
 use crate::body::Json;
 use crate::params::Query;
 use crate::registry::{AppChange, AppRecord, NewApp};
+use crate::routes::Routes;
 use crate::{Answer, Api, Fault, Shared, json_with};
 
 /// The routes.
-pub(super) fn routes() -> Router<Shared> {
-    Router::new()
+pub(super) fn routes() -> Routes {
+    Routes::new()
         .route("/dev/v1/project", get(find).post(create).delete(remove))
         .route("/dev/v1/projects", get(list))
         .route("/dev/v1/project_status", post(switch))

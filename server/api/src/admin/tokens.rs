@@ -1,6 +1,5 @@
 //! `/api/v1/apps/{app}/tokens`, `tokens/inspect` and `revocations`.
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::post;
@@ -15,14 +14,15 @@ use crate::body::Json;
 use crate::params::PathParams;
 use crate::problem::Problem;
 use crate::registry::{Revocation, TokenFormat, TokenWish};
+use crate::routes::Routes;
 use crate::{Answer, Fault, Shared, json_with};
 
 /// Life of a token if nothing is said, in seconds: a day.
 const TTL_S: u32 = 86_400;
 
 /// The routes.
-pub(super) fn routes() -> Router<Shared> {
-    Router::new()
+pub(super) fn routes() -> Routes {
+    Routes::new()
         .route("/api/v1/apps/{app}/tokens", post(issue))
         .route("/api/v1/apps/{app}/tokens/inspect", post(inspect))
         .route("/api/v1/apps/{app}/revocations", post(revoke))

@@ -2,20 +2,19 @@
 
 mod events;
 mod handle;
-mod history;
-mod messages;
+pub(crate) mod history;
+pub(crate) mod messages;
 mod v2;
 
-use axum::Router;
 use axum::routing::{get, post};
 use tidings_wire::proto::{Message, message};
 
-use crate::Shared;
+use crate::routes::Routes;
 
 /// The routes.
-pub(crate) fn routes() -> Router<Shared> {
+pub(crate) fn routes() -> Routes {
     let user = "/dev/v2/project/{app}/rtm/users/{user}";
-    let mut router = Router::new();
+    let mut router = Routes::new();
     for name in ["peer_messages", "peer_message"] {
         router = router.route(&format!("{user}/{name}"), post(messages::to_peer));
     }

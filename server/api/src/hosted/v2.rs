@@ -1,9 +1,9 @@
 //! The 2.x server API. Source: rest 5.
 
+use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{get, post};
-use axum::{Extension, Router};
 use serde_json::{Value, json};
 use tidings_hub::ids::ChannelKey;
 use tidings_hub::store_ops::{Conversation, HistoryMessage, ReadOrder};
@@ -20,15 +20,16 @@ use crate::idempotency::{Reply, keyed, once};
 use crate::params::{PathParams, Query};
 use crate::problem::Fault;
 use crate::request_id::RequestId;
+use crate::routes::Routes;
 use crate::stored::{content, range};
 use crate::{Shared, unix_ms};
 
 /// Longest `customType`, in characters. Source: rest 5.
 const CUSTOM_TYPE_MAX: usize = 32;
 
-pub(crate) fn routes() -> Router<Shared> {
+pub(crate) fn routes() -> Routes {
     let place = "{app}/userId/{user}/channelType/{type}/channel/{channel}";
-    Router::new()
+    Routes::new()
         .route(&format!("/rtm/v2/publish/{place}"), post(publish))
         .route(&format!("/rtm/v2/history/{place}"), get(history))
 }

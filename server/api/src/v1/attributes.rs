@@ -242,3 +242,61 @@ fn keys(query: &mut Query) -> Result<Vec<String>, Fault> {
     }
     Ok(keys)
 }
+
+/// The same of a channel.
+#[utoipa::path(
+    get, path = "/api/v1/apps/{app}/channels/{channel}/attributes", tag = "Attributes",
+    params(
+        ("app" = String, Path, description = "App id"),
+        ("channel" = String, Path, description = "Channel name"),
+        ("keys" = Option<String>, Query, description = "Only these, separated by commas"),
+    ),
+    responses((status = 200, body = AttributeView), (status = "4XX", body = Problem, content_type = "application/problem+json")),
+)]
+pub(crate) async fn of_channel(
+    state: State<Shared>,
+    caller: Caller,
+    params: PathParams,
+    query: Query,
+) -> Answer {
+    get(state, caller, params, query).await
+}
+
+/// The same of a channel.
+#[utoipa::path(
+    method(put, patch), path = "/api/v1/apps/{app}/channels/{channel}/attributes", tag = "Attributes",
+    params(("app" = String, Path, description = "App id"), ("channel" = String, Path, description = "Channel name")),
+    request_body = Attributes,
+    responses((status = 200, body = super::schemas::Written), (status = "4XX", body = Problem, content_type = "application/problem+json")),
+)]
+pub(crate) async fn write_of_channel(
+    state: State<Shared>,
+    caller: Caller,
+    params: PathParams,
+    method: Method,
+    query: Query,
+    given: Json<Attributes>,
+) -> Answer {
+    write(state, caller, params, method, query, given).await
+}
+
+/// The same of a channel.
+#[utoipa::path(
+    delete, path = "/api/v1/apps/{app}/channels/{channel}/attributes", tag = "Attributes",
+    params(
+        ("app" = String, Path, description = "App id"),
+        ("channel" = String, Path, description = "Channel name"),
+        ("keys" = Option<String>, Query, description = "Only these, separated by commas; all if not given"),
+        ("from" = Option<String>, Query, description = "As whom; `server` if not given"),
+        ("notify" = Option<bool>, Query, description = "Whether the channel's members are told"),
+    ),
+    responses((status = 200, body = super::schemas::Written), (status = "4XX", body = Problem, content_type = "application/problem+json")),
+)]
+pub(crate) async fn delete_of_channel(
+    state: State<Shared>,
+    caller: Caller,
+    params: PathParams,
+    query: Query,
+) -> Answer {
+    delete(state, caller, params, query).await
+}

@@ -1,34 +1,37 @@
 //! Our own paths: rest 12.
 
-mod attributes;
-mod channels;
-mod events;
-mod history;
-mod invitations;
-mod lists;
-mod offline;
-mod publish;
-mod schemas;
-mod sessions;
-mod users;
+pub(crate) mod attributes;
+pub(crate) mod channels;
+pub(crate) mod events;
+pub(crate) mod history;
+pub(crate) mod invitations;
+pub(crate) mod lists;
+pub(crate) mod offline;
+pub(crate) mod publish;
+pub(crate) mod schemas;
+pub(crate) mod sessions;
+pub(crate) mod users;
 
-use axum::Router;
 use axum::routing::{delete, get, post};
 use serde_json::json;
 
-use crate::{Answer, Shared};
+use crate::Answer;
+use crate::routes::Routes;
 
 /// The routes.
-pub(crate) fn routes() -> Router<Shared> {
+pub(crate) fn routes() -> Routes {
     let app = |rest: &str| format!("/api/v1/apps/{{app}}{rest}");
-    let attributes = || {
-        get(attributes::get)
-            .put(attributes::write)
-            .patch(attributes::write)
-            .delete(attributes::delete)
-    };
-    Router::new()
+    let of_user = get(attributes::get)
+        .put(attributes::write)
+        .patch(attributes::write)
+        .delete(attributes::delete);
+    let of_channel = get(attributes::of_channel)
+        .put(attributes::write_of_channel)
+        .patch(attributes::write_of_channel)
+        .delete(attributes::delete_of_channel);
+    Routes::new()
         .route("/api/v1/version", get(version))
+        .route("/api/v1/openapi.json", get(description))
         .route(&app("/publish"), post(publish::publish))
         .route(&app("/publish/batch"), post(publish::batch))
         .route(&app("/events"), get(events::list))
@@ -39,14 +42,14 @@ pub(crate) fn routes() -> Router<Shared> {
         .route(&app("/users/query"), post(users::query))
         .route(&app("/users/{user}"), get(users::get))
         .route(&app("/users/{user}/disconnect"), post(users::end))
-        .route(&app("/users/{user}/attributes"), attributes())
+        .route(&app("/users/{user}/attributes"), of_user)
         .route(
             &app("/users/{user}/offline"),
             get(offline::list).delete(offline::delete),
         )
         .route(&app("/channels"), get(channels::list))
         .route(&app("/channels/{channel}"), get(channels::get))
-        .route(&app("/channels/{channel}/attributes"), attributes())
+        .route(&app("/channels/{channel}/attributes"), of_channel)
         .route(
             &app("/channels/{channel}/members"),
             get(channels::list_members),
@@ -62,6 +65,20 @@ pub(crate) fn routes() -> Router<Shared> {
         .route(&app("/invitations/{invitation}"), delete(invitations::end))
 }
 
-async fn version() -> Answer {
+/// Name and version of the server; needs no key.
+#[utoipa::path(
+    get, path = "/api/v1/version", tag = "Server", security(()),
+    responses((status = 200, body = schemas::Version)),
+)]
+pub(crate) async fn version() -> Answer {
     crate::json(&json!({ "name": "tidings", "version": env!("CARGO_PKG_VERSION") }))
+}
+
+/// This description; needs no key.
+#[utoipa::path(
+    get, path = "/api/v1/openapi.json", tag = "Server", security(()),
+    responses((status = 200, body = Object)),
+)]
+pub(crate) async fn description() -> Answer {
+    crate::openapi::answer()
 }

@@ -160,3 +160,12 @@ pub(crate) struct Event {
     /// Of a gap: how many events are missing, if that is known.
     missing: Option<u64>,
 }
+
+/// What the server is.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "only its schema is used")]
+pub(crate) struct Version {
+    /// Always `tidings`.
+    name: String,
+    version: String,
+}

@@ -1,6 +1,5 @@
 //! `/dev/v1/kicking-rule`, as the hosted service has it. Source: rest 6, 11.3.
 
-use axum::Router;
 use axum::extract::State;
 use axum::routing::get;
 use serde::{Deserialize, Serialize};
@@ -14,6 +13,7 @@ use crate::admin::{audited_of, iso};
 use crate::auth::Principal;
 use crate::body::Json;
 use crate::params::{self, Query};
+use crate::routes::Routes;
 use crate::{Answer, Api, Fault, Shared};
 
 /// Length of a ban if nothing is said, in minutes.
@@ -32,9 +32,9 @@ const FIELDS: Fields = Fields {
 };
 
 /// The routes; older editions write the path with a slash at the end.
-pub(crate) fn routes() -> Router<Shared> {
+pub(crate) fn routes() -> Routes {
     let methods = || get(list).post(create).put(change).delete(remove);
-    Router::new()
+    Routes::new()
         .route("/dev/v1/kicking-rule", methods())
         .route("/dev/v1/kicking-rule/", methods())
 }

@@ -17,8 +17,7 @@ use tidings_wire::names::{ChannelName, NameRule, UserId};
 pub(crate) use self::book::ADDRESSES_MAX;
 pub use self::book::BanBook;
 pub(crate) use self::hosted::routes as hosted_routes;
-pub(crate) use self::routes::BanView;
-pub(crate) use self::routes::{ban_user, routes};
+pub(crate) use self::routes::{BanView, ban_user, routes};
 pub(crate) use self::thrown::members;
 
 /// What a rule takes away.

@@ -1,6 +1,5 @@
 //! `/api/v1/apps/{app}/bans`.
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
@@ -18,11 +17,12 @@ use crate::auth::Caller;
 use crate::body::Json;
 use crate::params::{PathParams, Query};
 use crate::problem::Problem;
+use crate::routes::Routes;
 use crate::{Answer, Api, Fault, Shared, json_with};
 
 /// The routes.
-pub(crate) fn routes() -> Router<Shared> {
-    Router::new()
+pub(crate) fn routes() -> Routes {
+    Routes::new()
         .route("/api/v1/apps/{app}/bans", get(list).post(create))
         .route(
             "/api/v1/apps/{app}/bans/{id}",
