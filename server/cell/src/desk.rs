@@ -9,7 +9,7 @@ use tidings_bus::{Crossing, Homes, Router};
 use tidings_hub::ids::{ConnectionId, HubId, UserKey};
 use tidings_hub::store_ops::{StoreAnswer, StoreOp};
 use tidings_hub::used::{UsedRates, Word};
-use tidings_hub::{Apps, Hub, HubConfig, Input, Ticket, Time};
+use tidings_hub::{Apps, Hub, HubConfig, Input, OutsideAnswer, Ticket, Time};
 use tidings_legacy::AppRules;
 use tidings_wire::codes::CloseCode;
 use tidings_wire::frame::{decode_server, payload};
@@ -83,6 +83,8 @@ pub struct Desk<S> {
     homes: BTreeMap<ConnectionId, usize>,
     /// Everything sent since the test last took it, in order.
     pub told: Vec<(ConnectionId, Told)>,
+    /// Answers to calls from outside, in order.
+    pub answers: Vec<(Ticket, OutsideAnswer)>,
     /// Every input that hubs were given, if the test wants to see them.
     pub inputs: Option<Vec<Input>>,
     closed: BTreeMap<ConnectionId, Option<CloseCode>>,
@@ -122,6 +124,7 @@ impl<S: FnMut(&StoreOp) -> Vec<StoreAnswer>> Desk<S> {
             rules: AppRules::default(),
             homes: BTreeMap::new(),
             told: Vec::new(),
+            answers: Vec::new(),
             inputs: None,
             closed: BTreeMap::new(),
             lost: BTreeSet::new(),
@@ -314,6 +317,10 @@ impl<S: FnMut(&StoreOp) -> Vec<StoreAnswer>> Host for Desk<S> {
             let input = Input::Store { ticket, answer };
             self.pending.push_back((self.at, Pending::Input(input)));
         }
+    }
+
+    fn answer(&mut self, ticket: Ticket, answer: OutsideAnswer) {
+        self.answers.push((ticket, answer));
     }
 
     fn note_used(&mut self, user: UserKey, word: Word) {

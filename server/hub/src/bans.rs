@@ -170,6 +170,16 @@ impl Bans {
         self.barred(user, None, now_ms).login
     }
 
+    /// Users whom rules name, in the order of their ids.
+    pub(crate) fn users(&self) -> impl Iterator<Item = &UserId> {
+        self.users.keys()
+    }
+
+    /// Channels that rules shut for everybody, in the order of their names.
+    pub(crate) fn channels(&self) -> impl Iterator<Item = &ChannelName> {
+        self.channels.keys()
+    }
+
     /// Whether any rule names an address.
     pub fn bars_addresses(&self) -> bool {
         !self.addresses.is_empty()

@@ -84,6 +84,31 @@ impl Apps {
         listed.is_some_and(|app| app.services.contains(&user.user))
     }
 
+    /// The apps whose rules of bans are others than before, if that is all that has changed and
+    /// anything has. Cost: O(what the apps hold).
+    pub(crate) fn only_rules_since(&self, before: &Self) -> Option<Vec<AppId>> {
+        let is_same_list =
+            self.accept_any == before.accept_any && self.listed.keys().eq(before.listed.keys());
+        if !is_same_list {
+            return None;
+        }
+        let mut ruled = Vec::new();
+        for ((id, now), before) in self.listed.iter().zip(before.listed.values()) {
+            if now == before {
+                continue;
+            }
+            let with_new_rules = App {
+                bans: now.bans.clone(),
+                ..before.clone()
+            };
+            if *now != with_new_rules {
+                return None;
+            }
+            ruled.push(id.clone());
+        }
+        (!ruled.is_empty()).then_some(ruled)
+    }
+
     /// Whether any app has rules that bar somebody: if not, nobody has to look.
     pub(crate) fn has_bans(&self) -> bool {
         self.listed.values().any(|app| !app.bans.is_empty())

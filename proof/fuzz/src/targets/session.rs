@@ -3,13 +3,17 @@
 use std::collections::BTreeMap;
 
 use prost::Message as _;
-use tidings_hub::Input;
-use tidings_hub::ids::ConnectionId;
+use tidings_hub::bus_ops::Decision;
+use tidings_hub::ids::{ChannelKey, ConnectionId, InvitationId, UserKey};
+use tidings_hub::outside::{OutsideAnswer, OutsideCall};
+use tidings_hub::{Input, Ticket};
+use tidings_wire::codes::CloseCode;
 use tidings_wire::frame::decode_client;
+use tidings_wire::names::{AppId, ChannelName, UserId};
 use tidings_wire::proto::server_message::Kind;
 use tidings_wire::proto::{
-    ClientFrame, ClientMessage, Join, Login, Pong, Request, Resume, SendToChannel, SendToPeer,
-    client_message, request,
+    ClientFrame, ClientMessage, Join, Login, Pong, Reply, Request, Resume, SendToChannel,
+    SendToPeer, client_message, request,
 };
 
 use super::{Script, put_piece, vectors};
@@ -49,6 +53,9 @@ pub(super) struct Driver {
     connections: u64,
     /// What each client was told, by app and slot.
     pub(super) told: BTreeMap<(usize, u8), Vec<Told>>,
+    /// Apps that have called from outside and are not answered, by the numbers of their calls.
+    asked: BTreeMap<u64, usize>,
+    calls: u64,
 }
 
 impl Driver {
@@ -58,6 +65,8 @@ impl Driver {
             clients: BTreeMap::new(),
             connections: 0,
             told: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            calls: 0,
         }
     }
 
@@ -67,6 +76,7 @@ impl Driver {
         let slot = (op >> 4) % SLOTS;
         match op & 0x0f {
             0 => self.open(app, slot),
+            1..=7 if op & 0x40 != 0 => self.outside(app, slot, script),
             1..=7 => {
                 let piece = script.piece();
                 self.frame(app, slot, piece, op & 0x80 != 0);
@@ -184,8 +194,108 @@ impl Driver {
         });
     }
 
+    /// A call from outside: the first request of the piece as this user, else one that no client
+    /// can make.
+    fn outside(&mut self, app: usize, slot: u8, script: &mut Script<'_>) {
+        let (piece, which) = (script.piece(), script.byte());
+        let id = AppId::parse(APPS[app]).expect("an app id");
+        let user = UserKey {
+            app: id.clone(),
+            user: UserId::parse(&format!("u{slot}")).expect("a user id"),
+        };
+        let name = || UserId::parse(&format!("u{}", which % SLOTS)).expect("a user id");
+        let channel = ChannelName::parse("room").expect("a channel name");
+        let mut invitation = [0; 16];
+        invitation[..piece.len().min(16)].copy_from_slice(&piece[..piece.len().min(16)]);
+        let frame = decode_client(piece).unwrap_or_default();
+        let mut requests = frame.messages.into_iter().filter_map(|it| match it.kind {
+            Some(client_message::Kind::Request(request)) => request.call,
+            _ => None,
+        });
+        let limit = u16::from(which % 5);
+        let call = match (requests.next(), which % 8) {
+            (Some(call), _) => OutsideCall::AsUser { from: user, call },
+            (None, 0) => OutsideCall::Sessions {
+                app: id,
+                user: None,
+                // Places are shared by all apps of a hub: pages differ where all sessions do not.
+                after: 0,
+                limit: 100,
+            },
+            (None, 1) => OutsideCall::Channels {
+                app: id,
+                prefix: String::from_utf8_lossy(piece).into_owned(),
+                after: Some(channel).filter(|_| which > 128),
+                limit,
+            },
+            (None, 2) => OutsideCall::User { user },
+            (None, 3) => OutsideCall::Disconnect {
+                user,
+                session: None,
+                code: CloseCode::ALL[usize::from(which) % CloseCode::ALL.len()],
+            },
+            (None, 4) => OutsideCall::RemoveMember {
+                channel: ChannelKey { app: id, channel },
+                user: name(),
+            },
+            (None, 5) => OutsideCall::Invitations {
+                app: id,
+                user: None,
+                limit,
+            },
+            (None, 6) => OutsideCall::EndInvitation {
+                caller: user,
+                id: InvitationId(invitation),
+            },
+            (None, _) => OutsideCall::DecideInvitation {
+                caller: user,
+                id: InvitationId(invitation),
+                callee: name(),
+                decision: Decision::Accept(String::from_utf8_lossy(piece).into_owned()),
+            },
+        };
+        self.calls += 1;
+        self.asked.insert(self.calls, app);
+        let ticket = Ticket(self.calls);
+        self.node.give(Input::Outside { ticket, call });
+    }
+
+    /// Brings answers to calls from outside to their apps: each call has one.
+    fn collect_answers(&mut self) {
+        for (ticket, answer) in std::mem::take(&mut self.node.desk.answers) {
+            let app = self.asked.remove(&ticket.0);
+            let app = app.unwrap_or_else(|| panic!("answered once more: {answer:?}"));
+            let told = match answer {
+                OutsideAnswer::Call(result) => Told::Message(Box::new(Kind::Reply(Reply {
+                    cseq: 0,
+                    result: Some(result),
+                }))),
+                // Names are drawn; places of sessions are the hub's own business.
+                OutsideAnswer::Sent { outcome, .. } => Told::Text(format!("{outcome:?}")),
+                OutsideAnswer::SentToChannel { server_ts, .. } => Told::Text(server_ts.to_string()),
+                OutsideAnswer::Invited(_) => Told::Text("invited".into()),
+                OutsideAnswer::Sessions { sessions, .. } => {
+                    let users = sessions.iter().map(|it| it.user.user.to_string());
+                    let mut users: Vec<_> = users.collect();
+                    users.sort();
+                    Told::Text(format!("{users:?}"))
+                }
+                OutsideAnswer::Channels { channels, .. } => Told::Text(format!("{channels:?}")),
+                OutsideAnswer::User(user) => {
+                    Told::Text(format!("{:?}", user.map(|it| it.channels)))
+                }
+                OutsideAnswer::Invitations { invitations, .. } => {
+                    Told::Text(invitations.len().to_string())
+                }
+                OutsideAnswer::Count(count) => Told::Text(count.to_string()),
+            };
+            self.told.entry((app, SLOTS)).or_default().push(told);
+        }
+    }
+
     /// Brings what was told to whom it was told.
     fn collect(&mut self) {
+        self.collect_answers();
         for (connection, told) in self.node.take_told() {
             let owner = self.clients.iter_mut();
             let owner = owner
@@ -231,6 +341,8 @@ fn native_session(input: &[u8]) -> Answer {
     // Everybody who is there can still be served after it.
     driver.node.pass(200_000);
     driver.collect();
+    let asked = &driver.asked;
+    assert!(asked.is_empty(), "calls were never answered: {asked:?}");
     for app in 0..APPS.len() {
         let before = driver.told.get(&(app, 3)).map_or(0, Vec::len);
         driver.open(app, 3);
@@ -287,6 +399,18 @@ fn seeds() -> Vec<Vec<u8>> {
         put_piece(&mut talk, &encode(call));
         talk.push(op);
         put_piece(&mut talk, &[]);
+    }
+    // The same from outside, and each of the calls that no client can make.
+    for (op, call) in talk_of_two() {
+        talk.push(op | 0x40);
+        put_piece(&mut talk, &encode(call));
+        talk.push(0);
+        talk.extend([0x0c, 0x0c]);
+    }
+    for which in 0..8 {
+        talk.push(0x41);
+        put_piece(&mut talk, b"r");
+        talk.push(which);
     }
     talk.extend([0x08, 0x09, 3, 0x0e, 0x0c, 0x0b, 0x09, 5]);
     seeds.push(talk);

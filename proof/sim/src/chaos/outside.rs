@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use tidings_client_core::{Answer, CallError, CallId};
 use tidings_hub::ids::{HubId, UserKey};
 use tidings_hub::outside::{OutsideAnswer, OutsideCall, PeerOutcome};
+use tidings_wire::codes::CloseCode;
 use tidings_wire::names::{AppId, UserId};
 use tidings_wire::proto::request::Call;
 use tidings_wire::proto::{
@@ -49,8 +50,46 @@ impl Chaos {
             return;
         }
         let hub = u16::try_from(random.between(0, self.world.hubs() as u64 - 1)).unwrap_or(0);
+        if random.percent(5) {
+            return self.send_somebody_away(hub, &mut random);
+        }
         let (call, done) = self.draw_outside(&mut random);
         self.call_from_outside(hub, call, done);
+    }
+
+    /// Closes a user's connection, which its client resumes, and looks at what the hub has.
+    fn send_somebody_away(&mut self, hub: u16, random: &mut Random) {
+        let name = format!("u{}", random.between(0, self.clients.len() as u64 - 1));
+        let (Ok(app), Ok(user)) = (AppId::parse(APP_ID), UserId::parse(&name)) else {
+            return debug_assert!(false, "names of the test's own");
+        };
+        let user = UserKey {
+            app: app.clone(),
+            user,
+        };
+        let calls = [
+            OutsideCall::Disconnect {
+                user: user.clone(),
+                session: None,
+                code: CloseCode::GoingAway,
+            },
+            OutsideCall::Sessions {
+                app: app.clone(),
+                user: None,
+                after: 0,
+                limit: 3,
+            },
+            OutsideCall::Channels {
+                app,
+                prefix: String::new(),
+                after: None,
+                limit: 2,
+            },
+            OutsideCall::User { user },
+        ];
+        for call in calls {
+            self.ask_from_outside(hub, call, Done::Other);
+        }
     }
 
     /// Draws a call, and what the checks are told of it.
@@ -131,6 +170,10 @@ impl Chaos {
             return debug_assert!(false, "names of the test's own");
         };
         let from = UserKey { app, user };
+        self.ask_from_outside(hub, OutsideCall::AsUser { from, call }, done);
+    }
+
+    fn ask_from_outside(&mut self, hub: u16, call: OutsideCall, done: Done) {
         let id = self.world.next_call();
         let client = ClientId(FIRST + usize::from(hub));
         let at_ms = self.world.now_ms();
@@ -143,7 +186,6 @@ impl Chaos {
             is_given_up: false,
         };
         self.outside.open.insert(id, open);
-        let call = OutsideCall::AsUser { from, call };
         self.world.call_outside(HubId::local(hub), id, call);
     }
 

@@ -66,6 +66,15 @@ impl Channels {
         }
     }
 
+    /// Sessions of this hub that are in a channel, in the order in which they came.
+    pub(crate) fn members_here(&self, channel: &ChannelKey) -> Vec<SessionKey> {
+        let known = self.known.get(channel);
+        let locals = known.map(|known| known.locals.keys().copied());
+        let joining = known.map(|known| known.published.iter().map(|own| own.session));
+        let locals = locals.into_iter().flatten();
+        locals.chain(joining.into_iter().flatten()).collect()
+    }
+
     pub(crate) fn ask(
         &mut self,
         kernel: &mut Kernel,

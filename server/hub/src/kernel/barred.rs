@@ -58,16 +58,23 @@ impl Kernel {
         app.bans.barred(&session.user.user, channel, now_ms)
     }
 
-    /// Memberships that rules have taken away: sessions and their channels, in an order that does
-    /// not hang on a map. Cost: O(memberships of apps with rules).
-    pub(crate) fn barred_memberships(&self) -> Vec<(SessionKey, ChannelKey)> {
+    /// Memberships of these sessions that rules have taken away. Cost: O(memberships of apps with
+    /// rules).
+    pub(crate) fn barred_memberships(
+        &self,
+        sessions: impl Iterator<Item = SessionKey>,
+    ) -> Vec<(SessionKey, ChannelKey)> {
         let listed = &self.config.apps.listed;
         let has_bans = |session: &Session| {
             let app = listed.get(&session.user.app);
             app.is_some_and(|app| !app.bans.is_empty())
         };
         let mut found = Vec::new();
-        for (key, session) in self.sessions.iter().filter(|(_, it)| has_bans(it)) {
+        for key in sessions {
+            let Some(session) = self.sessions.get(key).filter(|it| has_bans(it)) else {
+                // It has ended, or sends from outside, or its app has no rules.
+                continue;
+            };
             for channel in &session.channels {
                 if self.barred_of(session, Some(channel)).join {
                     let (app, channel) = (session.user.app.clone(), channel.clone());

@@ -339,7 +339,7 @@ impl Kernel {
                 app: session.user.app.clone(),
                 user: session.user.user.clone(),
                 session: session.id,
-                channels: session.channels.iter().cloned().collect(),
+                channels: session.channels.clone(),
             });
         let mut live: Vec<LiveLogin> = live.collect();
         // Order: sorted, because the map's order would reach the store.

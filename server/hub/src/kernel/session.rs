@@ -332,9 +332,10 @@ impl End {
             | CloseCode::RateLimited
             | CloseCode::InternalError
             | CloseCode::Superseded => None,
+            CloseCode::Banned => Some(Self::Banned),
+            CloseCode::TokenExpired => Some(Self::TokenExpired),
+            // Not as if the user were there again.
             CloseCode::RemoteLogin
-            | CloseCode::TokenExpired
-            | CloseCode::Banned
             | CloseCode::AppDisabled
             | CloseCode::LoginRefused
             | CloseCode::LoginTimeout

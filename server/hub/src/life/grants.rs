@@ -75,16 +75,3 @@ impl Hub {
         self.channels.drop_channel_if_unused(&channel, out);
     }
 }
-
-impl Hub {
-    /// Rules of apps have changed: whoever may not be in a channel any more is taken out of it.
-    pub(crate) fn remove_barred(&mut self, out: &mut dyn Sink) {
-        for (key, channel) in self.kernel.barred_memberships() {
-            debug_assert!(
-                self.kernel.sessions.contains_key(key),
-                "a session is gone while it is dealt with"
-            );
-            self.withdraw_membership(key, channel, out);
-        }
-    }
-}

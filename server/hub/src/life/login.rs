@@ -1,7 +1,5 @@
 //! Login: what is checked, and how a session starts.
 
-use std::sync::Arc;
-
 use tidings_fault::{fault, unseeded};
 use tidings_wire::codes::{CloseCode, Outcome};
 use tidings_wire::frame::encode_server;
@@ -11,17 +9,17 @@ use tidings_wire::proto::{Error, Login, PresenceState, Welcome};
 
 use crate::attributes::Attributes;
 use crate::bus_ops::Answer;
-use crate::config::{Apps, Traits};
+use crate::config::Traits;
 use crate::credentials::{self, Credentials};
-use crate::grant::{Grant, Proof};
+use crate::grant::Grant;
 use crate::hub::Hub;
-use crate::ids::{ConnectionId, SessionId, SessionKey, UserKey};
+use crate::ids::{ConnectionId, SessionId, UserKey};
 use crate::invitations::slot::{InvitationSlot, Reports};
 use crate::io::{Effect, Sink};
 use crate::kernel::asks::{AskRule, AskTag, Hangs};
 use crate::kernel::outbox::Outbox;
 use crate::kernel::reply::error;
-use crate::kernel::session::{End, Link, RateSlot, Requests, Session, Token};
+use crate::kernel::session::{Link, RateSlot, Requests, Session, Token};
 use crate::kernel::users::{PendingLogin, Stage};
 use crate::life::resume::digest;
 use crate::peers::slot::PeerSlot;
@@ -268,67 +266,6 @@ impl Hub {
             }
             self.peers
                 .accept_parcel(key, origin, parcel, &mut self.kernel, out);
-        }
-    }
-
-    /// The apps are others now: sessions get their new numbers, or end.
-    pub(crate) fn handle_apps(&mut self, apps: Arc<Apps>, out: &mut dyn Sink) {
-        self.kernel.config.apps = apps;
-        self.kernel.has_message_quotas = self.kernel.config.apps.has_message_quotas();
-        self.kernel.has_bans = self.kernel.config.apps.has_bans();
-        let now_ms = self.kernel.clock.wall.unix_ms();
-        let apps = &self.kernel.config.apps;
-        let has_taken_back = |user: &UserKey, proof: &Proof| {
-            let listed = apps.listed.get(&user.app);
-            listed.is_some_and(|app| app.has_taken_back(&user.user, proof))
-        };
-        let verdict = |user: &UserKey, proof: &Proof| match () {
-            () if !apps.has(&user.app) => Some(End::AppDisabled),
-            () if apps.is_banned(user, now_ms) => Some(End::Banned),
-            // Its client asks for a new token, as at the end of one.
-            () if has_taken_back(user, proof) => Some(End::TokenExpired),
-            () => None,
-        };
-        let mut ends = Vec::new();
-        let mut wants_other_events = false;
-        for (key, session) in &mut self.kernel.sessions {
-            let before = session.settings.events;
-            // Who was made a service is one at once; who is none any more, with its next login.
-            session.traits.is_service |= apps.is_service(&session.user);
-            session.settings = apps.settings(&session.user.app).of(session.traits);
-            wants_other_events |= before != session.settings.events;
-            let end = verdict(&session.user, &session.proof());
-            ends.extend(end.map(|end| (key, end)));
-        }
-        for (user, entry) in &mut self.kernel.users {
-            if let Some(login) = &mut entry.claim {
-                login.settings = apps.settings(&user.app).of(login.traits);
-            }
-        }
-        let mut claims: Vec<_> = self
-            .kernel
-            .users
-            .iter()
-            .filter_map(|(user, entry)| {
-                let login = entry.claim.as_ref()?;
-                Some((login.connection, verdict(user, &login.grant.proof)?))
-            })
-            .collect();
-        // The map's order must not show.
-        claims.sort_by_key(|(connection, _)| *connection);
-        for (connection, end) in claims {
-            self.drop_connection(connection, Some(end.code()), out);
-        }
-        for (key, end) in ends {
-            self.end_session(key, end, out);
-        }
-        if self.kernel.has_bans {
-            self.remove_barred(out);
-        }
-        self.kernel.note_event_settings(wants_other_events);
-        let all: Vec<SessionKey> = self.kernel.sessions.keys().collect();
-        for key in all {
-            self.kernel.set_session_timer(key);
         }
     }
 

@@ -1,5 +1,6 @@
 //! The lives of sessions, and of the hub: what touches every feature, in an order that matters.
 
+pub(crate) mod apps;
 pub(crate) mod claims;
 pub(crate) mod grants;
 pub(crate) mod lists;

@@ -31,9 +31,16 @@ fn apps(bans: &[Ban]) -> Apps {
     apps
 }
 
+/// What changes beside rules: hubs look at whom rules name only, or at everybody.
+const CHANGES: [usize; 2] = [0, 1];
+
 /// Every hub has these rules from now on.
-fn set(node: &mut Node, bans: &[Ban]) {
-    let apps = Arc::new(apps(bans));
+fn set(node: &mut Node, bans: &[Ban], change: usize) {
+    let mut apps = apps(bans);
+    for app in apps.listed.values_mut() {
+        app.settings.inbox_messages_max += change;
+    }
+    let apps = Arc::new(apps);
     for hub in 0..node.hubs.len() {
         node.give(hub, Input::Apps(Arc::clone(&apps)));
     }
@@ -92,132 +99,166 @@ const NO: u32 = Outcome::NotPermitted as u32;
 
 #[test]
 fn a_banned_user_is_thrown_out_and_not_let_in_by_any_door() {
-    let mut node = Node::with_apps(2, apps(&[]));
-    let bob = node.login(1, "bob");
-    let of = node.welcome(bob);
-    let alice = node.login(0, "alice");
-    set(&mut node, &[ban(Some("bob"), None, Barred::LOGIN)]);
-    assert_eq!(node.closed(bob), Some(CloseCode::Banned));
-    assert_eq!(node.closed(alice), None);
-    let again = node.login(0, "bob");
-    assert_eq!(node.refused(again), Some(Outcome::Banned as u32));
-    let again = node.resume(1, "bob", &of, 0);
-    assert_eq!(node.refused(again), Some(Outcome::UnknownSession as u32));
-    // A client whose credentials were checked elsewhere: of the legacy door.
-    let legacy = node.open(0);
-    let input = Input::Admitted {
-        connection: legacy,
-        user: UserKey {
-            app: app_id(),
-            user: UserId::parse("bob").expect("a user id"),
-        },
-        traits: Traits::default(),
-        grant: Grant::default(),
-    };
-    node.give(0, input);
-    assert_eq!(node.closed(legacy), Some(CloseCode::Banned));
-    set(&mut node, &[]);
-    let back = node.login(0, "bob");
-    assert_eq!(node.refused(back), None);
+    for change in CHANGES {
+        let mut node = Node::with_apps(2, apps(&[]));
+        let bob = node.login(1, "bob");
+        let of = node.welcome(bob);
+        let alice = node.login(0, "alice");
+        set(&mut node, &[ban(Some("bob"), None, Barred::LOGIN)], change);
+        assert_eq!(node.closed(bob), Some(CloseCode::Banned));
+        assert_eq!(node.closed(alice), None);
+        let again = node.login(0, "bob");
+        assert_eq!(node.refused(again), Some(Outcome::Banned as u32));
+        let again = node.resume(1, "bob", &of, 0);
+        assert_eq!(node.refused(again), Some(Outcome::UnknownSession as u32));
+        // A client whose credentials were checked elsewhere: of the legacy door.
+        let legacy = node.open(0);
+        let input = Input::Admitted {
+            connection: legacy,
+            user: UserKey {
+                app: app_id(),
+                user: UserId::parse("bob").expect("a user id"),
+            },
+            traits: Traits::default(),
+            grant: Grant::default(),
+        };
+        node.give(0, input);
+        assert_eq!(node.closed(legacy), Some(CloseCode::Banned));
+        set(&mut node, &[], change);
+        let back = node.login(0, "bob");
+        assert_eq!(node.refused(back), None);
+    }
 }
 
 #[test]
 fn a_ban_ends_by_time() {
-    let mut node = Node::with_apps(1, apps(&[]));
-    let until_ms = node.now.unix_ms + 10_000;
-    let bans = [
-        Ban {
-            until_ms,
-            ..ban(Some("bob"), None, Barred::LOGIN)
-        },
-        Ban {
-            until_ms,
-            ..ban(Some("alice"), Some("room"), JOIN)
-        },
-    ];
-    set(&mut node, &bans);
-    let alice = node.login(0, "alice");
-    assert_eq!(join(&mut node, alice, "room"), NO);
-    let bob = node.login(0, "bob");
-    assert_eq!(node.refused(bob), Some(Outcome::Banned as u32));
-    node.pass(11_000, &[alice]);
-    assert_eq!(join(&mut node, alice, "room"), 0);
-    let bob = node.login(0, "bob");
-    assert_eq!(node.refused(bob), None);
+    for change in CHANGES {
+        let mut node = Node::with_apps(1, apps(&[]));
+        let until_ms = node.now.unix_ms + 10_000;
+        let bans = [
+            Ban {
+                until_ms,
+                ..ban(Some("bob"), None, Barred::LOGIN)
+            },
+            Ban {
+                until_ms,
+                ..ban(Some("alice"), Some("room"), JOIN)
+            },
+        ];
+        set(&mut node, &bans, change);
+        let alice = node.login(0, "alice");
+        assert_eq!(join(&mut node, alice, "room"), NO);
+        let bob = node.login(0, "bob");
+        assert_eq!(node.refused(bob), Some(Outcome::Banned as u32));
+        node.pass(11_000, &[alice]);
+        assert_eq!(join(&mut node, alice, "room"), 0);
+        let bob = node.login(0, "bob");
+        assert_eq!(node.refused(bob), None);
+    }
 }
 
 #[test]
 fn who_is_banned_from_a_channel_is_taken_out_of_it_and_may_not_join() {
-    let mut node = Node::with_apps(2, apps(&[]));
-    let [alice, bob] = [(0, "alice"), (1, "bob")].map(|(hub, name)| node.login(hub, name));
-    for channel in ["room", "other"] {
-        for member in [alice, bob] {
-            assert_eq!(join(&mut node, member, channel), 0);
+    for change in CHANGES {
+        let mut node = Node::with_apps(2, apps(&[]));
+        let [alice, bob] = [(0, "alice"), (1, "bob")].map(|(hub, name)| node.login(hub, name));
+        for channel in ["room", "other"] {
+            for member in [alice, bob] {
+                assert_eq!(join(&mut node, member, channel), 0);
+            }
         }
+        set(&mut node, &[ban(Some("bob"), Some("room"), JOIN)], change);
+        for member in [alice, bob] {
+            let left: Vec<_> = (node.seen[&member].messages.iter())
+                .filter_map(|kind| match kind {
+                    Kind::MemberLeft(left) => Some((&left.channel[..], &left.user_id[..])),
+                    _ => None,
+                })
+                .collect();
+            assert_eq!(left, [("room", "bob")]);
+        }
+        assert_eq!(join(&mut node, bob, "room"), NO);
+        assert_eq!(
+            send_to(&mut node, bob, "room"),
+            Outcome::NotInChannel as u32
+        );
+        assert_eq!(send_to(&mut node, bob, "other"), 0);
+        assert_eq!(join(&mut node, bob, "third"), 0);
     }
-    set(&mut node, &[ban(Some("bob"), Some("room"), JOIN)]);
-    for member in [alice, bob] {
-        let left: Vec<_> = (node.seen[&member].messages.iter())
-            .filter_map(|kind| match kind {
-                Kind::MemberLeft(left) => Some((&left.channel[..], &left.user_id[..])),
-                _ => None,
-            })
-            .collect();
-        assert_eq!(left, [("room", "bob")]);
-    }
-    assert_eq!(join(&mut node, bob, "room"), NO);
-    assert_eq!(
-        send_to(&mut node, bob, "room"),
-        Outcome::NotInChannel as u32
-    );
-    assert_eq!(send_to(&mut node, bob, "other"), 0);
-    assert_eq!(join(&mut node, bob, "third"), 0);
 }
 
 #[test]
 fn a_channel_that_is_shut_is_emptied() {
-    let mut node = Node::with_apps(2, apps(&[]));
-    let [alice, bob] = [(0, "alice"), (1, "bob")].map(|(hub, name)| node.login(hub, name));
-    for member in [alice, bob] {
-        assert_eq!(join(&mut node, member, "room"), 0);
-    }
-    set(&mut node, &[ban(None, Some("room"), JOIN)]);
-    assert!(node.hubs.iter().all(|hub| hub.stats().channels == 0));
-    for member in [alice, bob] {
-        assert_eq!(join(&mut node, member, "room"), NO);
-        assert_eq!(join(&mut node, member, "room2"), 0);
+    for change in CHANGES {
+        let mut node = Node::with_apps(2, apps(&[]));
+        let [alice, bob] = [(0, "alice"), (1, "bob")].map(|(hub, name)| node.login(hub, name));
+        for member in [alice, bob] {
+            assert_eq!(join(&mut node, member, "room"), 0);
+        }
+        set(&mut node, &[ban(None, Some("room"), JOIN)], change);
+        assert!(node.hubs.iter().all(|hub| hub.stats().channels == 0));
+        for member in [alice, bob] {
+            assert_eq!(join(&mut node, member, "room"), NO);
+            assert_eq!(join(&mut node, member, "room2"), 0);
+        }
     }
 }
 
 #[test]
 fn who_may_not_send_may_listen() {
-    let mut node = Node::with_apps(1, apps(&[]));
-    let [alice, bob, carol] = ["alice", "bob", "carol"].map(|name| node.login(0, name));
-    for member in [alice, bob, carol] {
-        assert_eq!(join(&mut node, member, "room"), 0);
-        assert_eq!(join(&mut node, member, "other"), 0);
+    for change in CHANGES {
+        let mut node = Node::with_apps(1, apps(&[]));
+        let [alice, bob, carol] = ["alice", "bob", "carol"].map(|name| node.login(0, name));
+        for member in [alice, bob, carol] {
+            assert_eq!(join(&mut node, member, "room"), 0);
+            assert_eq!(join(&mut node, member, "other"), 0);
+        }
+        let bans = [
+            ban(Some("bob"), None, SEND),
+            ban(Some("carol"), Some("room"), SEND),
+        ];
+        set(&mut node, &bans, change);
+        assert_eq!(send_to(&mut node, bob, "room"), NO);
+        assert_eq!(send_to(&mut node, carol, "room"), NO);
+        assert_eq!(send_to(&mut node, carol, "other"), 0);
+        assert_eq!(send_to(&mut node, alice, "room"), 0);
+        for (connection, expected) in [(bob, NO), (carol, 0)] {
+            let cseq = node.send(connection, "alice", "hello", true);
+            let numbered = node.numbered(alice);
+            node.say(alice, numbered, vec![]);
+            let code = match node.reply(connection, cseq) {
+                Some(reply::Result::Error(error)) => error.outcome,
+                Some(_) => 0,
+                None => panic!("no answer"),
+            };
+            assert_eq!(code, expected);
+        }
+        let heard = node.seen[&bob].messages.iter();
+        let heard = heard.filter(|kind| matches!(kind, Kind::ChannelMessage(_)));
+        assert_eq!(heard.count(), 2);
     }
-    let bans = [
-        ban(Some("bob"), None, SEND),
-        ban(Some("carol"), Some("room"), SEND),
-    ];
-    set(&mut node, &bans);
-    assert_eq!(send_to(&mut node, bob, "room"), NO);
-    assert_eq!(send_to(&mut node, carol, "room"), NO);
-    assert_eq!(send_to(&mut node, carol, "other"), 0);
-    assert_eq!(send_to(&mut node, alice, "room"), 0);
-    for (connection, expected) in [(bob, NO), (carol, 0)] {
-        let cseq = node.send(connection, "alice", "hello", true);
-        let numbered = node.numbered(alice);
-        node.say(alice, numbered, vec![]);
-        let code = match node.reply(connection, cseq) {
-            Some(reply::Result::Error(error)) => error.outcome,
-            Some(_) => 0,
-            None => panic!("no answer"),
-        };
-        assert_eq!(code, expected);
+}
+
+#[test]
+fn a_login_that_is_on_its_way_meets_a_rule_that_has_just_come() {
+    for change in CHANGES {
+        let mut node = Node::with_apps(2, apps(&[]));
+        node.login(1, "bob");
+        node.is_held = true;
+        let bob = node.login(0, "bob");
+        node.step();
+        node.step();
+        assert!(node.hubs[0].is_logging_in(bob));
+        let bans = [ban(Some("bob"), None, Barred::LOGIN)];
+        // Before the other hub has answered.
+        let before: Vec<_> = node.queue.drain(..).collect();
+        set(&mut node, &bans, change);
+        node.step();
+        node.queue.extend(before);
+        node.is_held = false;
+        node.settle();
+        assert_eq!(node.closed(bob), Some(CloseCode::Banned));
+        let sessions = node.hubs.iter().map(|hub| hub.stats().sessions);
+        assert_eq!(sessions.sum::<usize>(), 0);
     }
-    let heard = node.seen[&bob].messages.iter();
-    let heard = heard.filter(|kind| matches!(kind, Kind::ChannelMessage(_)));
-    assert_eq!(heard.count(), 2);
 }
