@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 
 use axum::http::StatusCode;
 use bytes::Bytes;
+use utoipa::openapi::PathItem;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
@@ -63,6 +64,30 @@ impl Modify for Extras {
         }
         api.merge(AdminDoc::openapi());
         rows::add(api);
+        for (path, item) in &mut api.paths.paths {
+            name(path, item);
+        }
+    }
+}
+
+/// Names the operations of a path: handlers of different areas have the same names.
+fn name(path: &str, item: &mut PathItem) {
+    let operations = [
+        ("get", &mut item.get),
+        ("put", &mut item.put),
+        ("post", &mut item.post),
+        ("patch", &mut item.patch),
+        ("delete", &mut item.delete),
+    ];
+    for (method, operation) in operations {
+        if let Some(operation) = operation {
+            let is_plain = |char: char| char.is_ascii_alphanumeric();
+            let text = format!("{method}{path}");
+            let id = text
+                .chars()
+                .map(|char| if is_plain(char) { char } else { '_' });
+            operation.operation_id = Some(id.collect());
+        }
     }
 }
 
