@@ -3,6 +3,8 @@
 
 mod apps;
 mod bans;
+mod events;
+mod history;
 mod hosted;
 mod http;
 mod keys;
