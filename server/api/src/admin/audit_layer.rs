@@ -110,6 +110,15 @@ pub(crate) async fn record(
         entry.app = audited.app.or(entry.app);
     }
     entry.at_ms = api.unix_ms();
+    tracing::info!(
+        target: "tidings::security",
+        event = "api",
+        by = entry.by,
+        action = entry.action,
+        app = entry.app.as_deref().unwrap_or_default(),
+        source = entry.address,
+        "a change through the API"
+    );
     if let Err(error) = admin.audit.write(entry.clone()).await {
         // It has happened: an answer that says otherwise would be worse than a gap in the log.
         tracing::error!(%error, by = entry.by, action = entry.action, "the audit log could not be written");
