@@ -82,6 +82,33 @@ fn an_app_is_made_shown_changed_and_deleted() {
 }
 
 #[test]
+fn json_web_tokens_and_services_are_set_and_secrets_only_counted() {
+    let world = world(1);
+    let made = Made::by(world);
+    let secret = "a secret of at least thirty-two bytes";
+    let patch = json!({ "services": ["backend"], "jwt": { "secrets": [secret], "leeway_s": 5 } });
+    let answer = world.call("PATCH", &made.path(""), Some(&patch));
+    let after = expect(&answer, 200);
+    assert_eq!(after["services"], json!(["backend"]));
+    assert_eq!((&after["jwt"]["secrets"], &after["jwt"]["leeway_s"]), (&json!(1), &json!(5)));
+    assert!(!String::from_utf8(answer.body).expect("text").contains(secret));
+    for (patch, field) in [
+        (json!({ "jwt": { "secret": secret } }), "jwt.secret"),
+        (json!({ "jwt": { "leeway_s": "long" } }), "jwt.leeway_s"),
+        (json!({ "jwt": { "leeway_s": {} } }), "jwt.leeway_s"),
+        (json!({ "services": ["\u{0}"] }), "services"),
+        (json!({ "services": "backend" }), "services"),
+    ] {
+        let answer = world.call("PATCH", &made.path(""), Some(&patch));
+        expect_problem(&answer, 400, "invalid_argument", Some(field));
+        assert!(!String::from_utf8(answer.body).expect("text").contains(secret));
+    }
+    let none = json!({ "services": [], "jwt": null });
+    let after = expect(&world.call("PATCH", &made.path(""), Some(&none)), 200);
+    assert_eq!((&after["services"], &after["jwt"]), (&json!([]), &Value::Null));
+}
+
+#[test]
 fn wrong_values_of_apps_are_refused_and_nothing_changes() {
     let world = world(1);
     let made = Made::by(world);

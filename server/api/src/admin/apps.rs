@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 use tidings_wire::names::AppId;
 
@@ -67,6 +67,23 @@ pub(crate) struct AppPatch {
     #[serde(default)]
     #[schema(value_type = BTreeMap<String, RateRecord>)]
     rates: BTreeMap<String, Option<RateRecord>>,
+    /// Users who are part of the app's backend: all of them, in the place of those before.
+    #[serde(default)]
+    services: Option<Vec<String>>,
+    /// Settings of JSON Web Tokens by name; null takes one back to its default. Null in the place of all: none are taken
+    /// any more.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<BTreeMap<String, Value>>)]
+    jwt: Option<Option<BTreeMap<String, Value>>>,
+}
+
+/// Tells a null that is given from a field that is not.
+fn given<'de, D, T>(from: D) -> Result<Option<Option<T>>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    Option::deserialize(from).map(Some)
 }
 
 /// Lists the apps that the caller reaches.
@@ -174,6 +191,8 @@ pub(crate) async fn change(
         enabled: patch.enabled,
         settings: patch.settings,
         rates: patch.rates,
+        services: patch.services,
+        jwt: patch.jwt,
     };
     let after = blocking(move || Ok(registry.change(&app, change)?)).await?;
     audited(crate::json(&after), short(&before), short(&after))

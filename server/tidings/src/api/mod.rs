@@ -177,6 +177,16 @@ impl ApiRegistry for ServedApps {
                 entry.disabled = !enabled;
             }
             records::change_all(entry, change.settings, &change.rates)?;
+            if let Some(services) = change.services {
+                services
+                    .iter()
+                    .try_for_each(|user| check_user(user))
+                    .map_err(invalid("services"))?;
+                entry.services = services;
+            }
+            if let Some(jwt) = change.jwt {
+                records::change_jwt(entry, jwt)?;
+            }
             records::of_file(entry).map_err(invalid("settings"))
         })
     }
