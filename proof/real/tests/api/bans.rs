@@ -1,4 +1,5 @@
-//! Bans: `/api/v1/apps/{app}/bans`, and `/dev/v1/kicking-rule` of the hosted service. Source: rest 6, 11.3, 12.
+//! Bans: `/api/v1/apps/{app}/bans`, and `/dev/v1/kicking-rule` of the hosted service. Source: rest
+//! 6, 11.3, 12.
 
 use serde_json::{Value, json};
 use tidings_client::{Client, ClientEvent, Events};

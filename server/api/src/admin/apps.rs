@@ -19,7 +19,7 @@ use crate::registry::{AppChange, AppRecord, NewApp, RateRecord};
 use crate::routes::Routes;
 use crate::{Answer, Api, Fault, Shared, json_with};
 
-/// The routes.
+/// The routes of this area.
 pub(super) fn routes() -> Routes {
     Routes::new()
         .route("/api/v1/apps", get(list).post(create))
@@ -70,8 +70,8 @@ pub(crate) struct AppPatch {
     /// Users who are part of the app's backend: all of them, in the place of those before.
     #[serde(default)]
     services: Option<Vec<String>>,
-    /// Settings of JSON Web Tokens by name; null takes one back to its default. Null in the place of all: none are taken
-    /// any more.
+    /// Settings of JSON Web Tokens by name; null takes one back to its default. Null in the place
+    /// of all: none are taken any more.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<BTreeMap<String, Value>>)]
     jwt: Option<Option<BTreeMap<String, Value>>>,
@@ -89,8 +89,14 @@ where
 /// Lists the apps that the caller reaches.
 #[utoipa::path(
     get, path = "/api/v1/apps", tag = "Apps",
-    params(("limit" = Option<u64>, Query, description = "1 to 100"), ("cursor" = Option<String>, Query, description = "The `next` of the page before")),
-    responses((status = 200, body = docs::AppPage), (status = "4XX", body = Problem, content_type = "application/problem+json")),
+    params(
+        ("limit" = Option<u64>, Query, description = "1 to 100"),
+        ("cursor" = Option<String>, Query, description = "The `next` of the page before"),
+    ),
+    responses(
+        (status = 200, body = docs::AppPage),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
 )]
 pub(crate) async fn list(
     State(api): State<Shared>,
@@ -129,7 +135,10 @@ pub(crate) async fn list(
 #[utoipa::path(
     get, path = "/api/v1/apps/{app}", tag = "Apps",
     params(("app" = String, Path, description = "App id")),
-    responses((status = 200, body = AppRecord), (status = "4XX", body = Problem, content_type = "application/problem+json")),
+    responses(
+        (status = 200, body = AppRecord),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
 )]
 pub(crate) async fn show(
     State(api): State<Shared>,
@@ -144,7 +153,10 @@ pub(crate) async fn show(
 #[utoipa::path(
     post, path = "/api/v1/apps", tag = "Apps",
     request_body = AppWish,
-    responses((status = 201, body = docs::NewAppView), (status = "4XX", body = Problem, content_type = "application/problem+json")),
+    responses(
+        (status = 201, body = docs::NewAppView),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
 )]
 pub(crate) async fn create(
     State(api): State<Shared>,
@@ -174,7 +186,10 @@ pub(crate) async fn create(
     patch, path = "/api/v1/apps/{app}", tag = "Apps",
     params(("app" = String, Path, description = "App id")),
     request_body = AppPatch,
-    responses((status = 200, body = AppRecord), (status = "4XX", body = Problem, content_type = "application/problem+json")),
+    responses(
+        (status = 200, body = AppRecord),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
 )]
 pub(crate) async fn change(
     State(api): State<Shared>,
@@ -202,7 +217,10 @@ pub(crate) async fn change(
 #[utoipa::path(
     delete, path = "/api/v1/apps/{app}", tag = "Apps",
     params(("app" = String, Path, description = "App id")),
-    responses((status = 204, description = "Done"), (status = "4XX", body = Problem, content_type = "application/problem+json")),
+    responses(
+        (status = 204, description = "Done"),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
 )]
 pub(crate) async fn remove(
     State(api): State<Shared>,
@@ -216,7 +234,8 @@ pub(crate) async fn remove(
     audited(crate::no_content(), short(&before), Value::Null)
 }
 
-/// The app that a path names, if the caller is a key that may ask about it. Whether it exists is not looked at.
+/// The app that a path names, if the caller is a key that may ask about it. Whether it exists is
+/// not looked at.
 pub(super) fn target(principal: &Principal, path: &PathParams) -> Result<AppId, Fault> {
     principal.must_be_key()?;
     crate::router::reachable(principal, path.text("app"))

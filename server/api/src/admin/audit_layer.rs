@@ -20,7 +20,7 @@ use crate::{Answer, Fault, RequestId, Shared};
 /// Longest path that an entry repeats, in characters.
 const PATH_CHARS_MAX: usize = 300;
 
-/// The routes.
+/// The routes of this area.
 pub(super) fn routes() -> Routes {
     Routes::new().route("/api/v1/audit", get(read))
 }
@@ -28,8 +28,14 @@ pub(super) fn routes() -> Routes {
 /// Reads who has changed what, the oldest first.
 #[utoipa::path(
     get, path = "/api/v1/audit", tag = "Audit",
-    params(("after" = Option<String>, Query, description = "The `next` of the page before"), ("limit" = Option<u64>, Query, description = "1 to 100")),
-    responses((status = 200, body = super::audit::AuditPage), (status = "4XX", body = Problem, content_type = "application/problem+json")),
+    params(
+        ("after" = Option<String>, Query, description = "The `next` of the page before"),
+        ("limit" = Option<u64>, Query, description = "1 to 100"),
+    ),
+    responses(
+        (status = 200, body = super::audit::AuditPage),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
 )]
 pub(crate) async fn read(
     State(api): State<Shared>,
@@ -50,8 +56,8 @@ pub(crate) async fn read(
     crate::json(&page)
 }
 
-/// Whether a call is one that the log has. Messages are what a server is for, and a log of them would hold nothing
-/// else; queries change nothing, whatever their method.
+/// Whether a call is one that the log has. Messages are what a server is for, and a log of them
+/// would hold nothing else; queries change nothing, whatever their method.
 fn is_logged(method: &Method, path: &str) -> bool {
     if matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) {
         return false;

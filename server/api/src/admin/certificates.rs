@@ -16,7 +16,7 @@ use crate::problem::Problem;
 use crate::routes::Routes;
 use crate::{Answer, Fault, Shared, json_with};
 
-/// The routes.
+/// The routes of this area.
 pub(super) fn routes() -> Routes {
     let all = "/api/v1/apps/{app}/certificates";
     Routes::new()
@@ -38,7 +38,10 @@ pub(crate) struct CertificateWish {
 #[utoipa::path(
     get, path = "/api/v1/apps/{app}/certificates", tag = "Certificates",
     params(("app" = String, Path, description = "App id")),
-    responses((status = 200, body = docs::CertificatePage), (status = "4XX", body = Problem, content_type = "application/problem+json")),
+    responses(
+        (status = 200, body = docs::CertificatePage),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
 )]
 pub(crate) async fn list(
     State(api): State<Shared>,
@@ -55,7 +58,10 @@ pub(crate) async fn list(
     post, path = "/api/v1/apps/{app}/certificates", tag = "Certificates",
     params(("app" = String, Path, description = "App id")),
     request_body = CertificateWish,
-    responses((status = 201, body = docs::NewCertificate), (status = "4XX", body = Problem, content_type = "application/problem+json")),
+    responses(
+        (status = 201, body = docs::NewCertificate),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
 )]
 pub(crate) async fn add(
     State(api): State<Shared>,
@@ -79,8 +85,14 @@ pub(crate) async fn add(
 /// Makes a certificate the one that signs.
 #[utoipa::path(
     post, path = "/api/v1/apps/{app}/certificates/{number}/promote", tag = "Certificates",
-    params(("app" = String, Path, description = "App id"), ("number" = u64, Path, description = "1 or 2")),
-    responses((status = 200, body = docs::CertificatePage), (status = "4XX", body = Problem, content_type = "application/problem+json")),
+    params(
+        ("app" = String, Path, description = "App id"),
+        ("number" = u64, Path, description = "1 or 2"),
+    ),
+    responses(
+        (status = 200, body = docs::CertificatePage),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
 )]
 pub(crate) async fn promote(
     State(api): State<Shared>,
@@ -100,8 +112,15 @@ pub(crate) async fn promote(
 /// Takes a certificate away; with `disconnect`, the sessions that it let in end.
 #[utoipa::path(
     delete, path = "/api/v1/apps/{app}/certificates/{number}", tag = "Certificates",
-    params(("app" = String, Path, description = "App id"), ("number" = u64, Path, description = "1 or 2"), ("disconnect" = Option<bool>, Query, description = "End the sessions that it let in")),
-    responses((status = 200, body = docs::CertificatePage), (status = "4XX", body = Problem, content_type = "application/problem+json")),
+    params(
+        ("app" = String, Path, description = "App id"),
+        ("number" = u64, Path, description = "1 or 2"),
+        ("disconnect" = Option<bool>, Query, description = "End the sessions that it let in"),
+    ),
+    responses(
+        (status = 200, body = docs::CertificatePage),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
 )]
 pub(crate) async fn drop_one(
     State(api): State<Shared>,

@@ -1,4 +1,5 @@
-//! The description of these calls: shapes that are written without a type of their own, and the list of handlers.
+//! The description of these calls: shapes that are written without a type of their own, and the
+//! list of handlers.
 
 use utoipa::{OpenApi, ToSchema};
 
@@ -59,23 +60,23 @@ macro_rules! page {
 }
 
 page!(
-    /// Keys.
+    /// A page of keys.
     KeyPage of KeyView
 );
 page!(
-    /// Apps.
+    /// A page of apps.
     AppPage of AppRecord
 );
 page!(
-    /// Certificates.
+    /// A page of certificates.
     CertificatePage of CertificateRecord
 );
 page!(
-    /// Rules.
+    /// A page of rules.
     BanPage of BanView
 );
 page!(
-    /// Files.
+    /// A page of files.
     FilePage of FileRecord
 );
 

@@ -14,7 +14,7 @@ use crate::problem::Problem;
 use crate::routes::Routes;
 use crate::{Answer, Fault, Shared};
 
-/// The routes.
+/// The routes of this area.
 pub(super) fn routes() -> Routes {
     Routes::new().route("/api/v1/apps/{app}/users/{user}/data", delete(erase))
 }
@@ -22,8 +22,14 @@ pub(super) fn routes() -> Routes {
 /// Forgets a user: what waits for it, its histories, its attributes, its files, its name in events.
 #[utoipa::path(
     delete, path = "/api/v1/apps/{app}/users/{user}/data", tag = "Users",
-    params(("app" = String, Path, description = "App id"), ("user" = String, Path, description = "User id")),
-    responses((status = 200, body = docs::ErasedView), (status = "4XX", body = Problem, content_type = "application/problem+json")),
+    params(
+        ("app" = String, Path, description = "App id"),
+        ("user" = String, Path, description = "User id"),
+    ),
+    responses(
+        (status = 200, body = docs::ErasedView),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
 )]
 pub(crate) async fn erase(
     State(api): State<Shared>,
@@ -35,7 +41,8 @@ pub(crate) async fn erase(
     query.end()?;
     let user = path.user("user")?;
     let admin = api.admin();
-    // Attributes of somebody who is there are known to hubs: they are told first, as by the user itself.
+    // Attributes of somebody who is there are known to hubs: they are told first, as by the user
+    // itself.
     let clear = WriteUserAttributes {
         how: AttributeWrite::Clear.into(),
         ..WriteUserAttributes::default()

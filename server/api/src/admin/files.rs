@@ -62,7 +62,7 @@ pub struct FileRecord {
     pub uploaded_ms: u64,
 }
 
-/// The routes.
+/// The routes of this area.
 pub(super) fn routes() -> Routes {
     Routes::new()
         .route("/api/v1/apps/{app}/files", get(list))
@@ -72,8 +72,16 @@ pub(super) fn routes() -> Routes {
 /// Lists files that users have uploaded, the oldest first.
 #[utoipa::path(
     get, path = "/api/v1/apps/{app}/files", tag = "Files",
-    params(("app" = String, Path, description = "App id"), ("user" = Option<String>, Query, description = "Only those of this user"), ("limit" = Option<u64>, Query, description = "1 to 100"), ("cursor" = Option<String>, Query, description = "The `next` of the page before")),
-    responses((status = 200, body = docs::FilePage), (status = "4XX", body = Problem, content_type = "application/problem+json")),
+    params(
+        ("app" = String, Path, description = "App id"),
+        ("user" = Option<String>, Query, description = "Only those of this user"),
+        ("limit" = Option<u64>, Query, description = "1 to 100"),
+        ("cursor" = Option<String>, Query, description = "The `next` of the page before"),
+    ),
+    responses(
+        (status = 200, body = docs::FilePage),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
 )]
 pub(crate) async fn list(State(api): State<Shared>, caller: Caller, mut query: Query) -> Answer {
     caller.principal.must_be_key()?;
@@ -107,8 +115,14 @@ pub(crate) async fn list(State(api): State<Shared>, caller: Caller, mut query: Q
 /// Deletes a file.
 #[utoipa::path(
     delete, path = "/api/v1/apps/{app}/files/{id}", tag = "Files",
-    params(("app" = String, Path, description = "App id"), ("id" = String, Path, description = "The id of the file")),
-    responses((status = 204, description = "Done"), (status = "4XX", body = Problem, content_type = "application/problem+json")),
+    params(
+        ("app" = String, Path, description = "App id"),
+        ("id" = String, Path, description = "The id of the file"),
+    ),
+    responses(
+        (status = 204, description = "Done"),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
 )]
 pub(crate) async fn remove(State(api): State<Shared>, caller: Caller, path: PathParams) -> Answer {
     caller.principal.must_be_key()?;

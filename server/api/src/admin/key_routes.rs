@@ -17,7 +17,7 @@ use crate::problem::Problem;
 use crate::routes::Routes;
 use crate::{Answer, Fault, Shared, json_with};
 
-/// The routes.
+/// The routes of this area.
 pub(super) fn routes() -> Routes {
     Routes::new()
         .route("/api/v1/keys", get(list).post(create))
@@ -93,8 +93,8 @@ pub(crate) struct KeyWish {
 #[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RotateWish {
-    /// How long the older secrets stay good, in seconds, at most 30 days; left out = a day, 0 = they
-    /// end at once.
+    /// How long the older secrets stay good, in seconds, at most 30 days; left out = a day, 0 =
+    /// they end at once.
     #[serde(default)]
     overlap_s: Option<u64>,
 }
@@ -102,8 +102,14 @@ pub(crate) struct RotateWish {
 /// Lists keys, the oldest first, without their secrets.
 #[utoipa::path(
     get, path = "/api/v1/keys", tag = "Keys",
-    params(("limit" = Option<u64>, Query, description = "1 to 100"), ("cursor" = Option<String>, Query, description = "The `next` of the page before")),
-    responses((status = 200, body = docs::KeyPage), (status = "4XX", body = Problem, content_type = "application/problem+json")),
+    params(
+        ("limit" = Option<u64>, Query, description = "1 to 100"),
+        ("cursor" = Option<String>, Query, description = "The `next` of the page before"),
+    ),
+    responses(
+        (status = 200, body = docs::KeyPage),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
 )]
 pub(crate) async fn list(
     State(api): State<Shared>,
@@ -146,7 +152,10 @@ pub(crate) async fn list(
 #[utoipa::path(
     get, path = "/api/v1/keys/{id}", tag = "Keys",
     params(("id" = String, Path, description = "Key id")),
-    responses((status = 200, body = KeyView), (status = "4XX", body = Problem, content_type = "application/problem+json")),
+    responses(
+        (status = 200, body = KeyView),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
 )]
 pub(crate) async fn show(
     State(api): State<Shared>,
@@ -164,7 +173,10 @@ pub(crate) async fn show(
 #[utoipa::path(
     post, path = "/api/v1/keys", tag = "Keys",
     request_body = KeyWish,
-    responses((status = 201, body = docs::NewKeyView), (status = "4XX", body = Problem, content_type = "application/problem+json")),
+    responses(
+        (status = 201, body = docs::NewKeyView),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
 )]
 pub(crate) async fn create(
     State(api): State<Shared>,
@@ -195,7 +207,10 @@ pub(crate) async fn create(
     post, path = "/api/v1/keys/{id}/rotate", tag = "Keys",
     params(("id" = String, Path, description = "Key id")),
     request_body = RotateWish,
-    responses((status = 200, body = docs::NewKeyView), (status = "4XX", body = Problem, content_type = "application/problem+json")),
+    responses(
+        (status = 200, body = docs::NewKeyView),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
 )]
 pub(crate) async fn rotate(
     State(api): State<Shared>,
@@ -226,7 +241,10 @@ pub(crate) async fn rotate(
 #[utoipa::path(
     delete, path = "/api/v1/keys/{id}", tag = "Keys",
     params(("id" = String, Path, description = "Key id")),
-    responses((status = 200, body = KeyView), (status = "4XX", body = Problem, content_type = "application/problem+json")),
+    responses(
+        (status = 200, body = KeyView),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
 )]
 pub(crate) async fn revoke(
     State(api): State<Shared>,
@@ -253,9 +271,10 @@ fn with_text(status: StatusCode, view: &KeyView, text: &KeyText) -> Answer {
 
 fn id_of(path: &PathParams) -> Result<String, Fault> {
     let id = path.text("id");
-    match is_id(id) {
-        true => Ok(id.to_owned()),
-        false => Err(unknown(id)),
+    if is_id(id) {
+        Ok(id.to_owned())
+    } else {
+        Err(unknown(id))
     }
 }
 

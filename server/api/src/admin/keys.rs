@@ -1,9 +1,9 @@
 //! API keys: who may call the server from outside, and what a key's text looks like.
 //!
 //! A key's text is `tdk_<id>_<secret>`. It is shown once; the server keeps the id and a hash of the
-//! secret. The secret is 256 random bits, so that nobody can try them all: a single round of SHA-256
-//! hides it as well as a slow password hash would, and costs a call less than a microsecond. A slow
-//! hash is for secrets that people choose.
+//! secret. The secret is 256 random bits, so that nobody can try them all: a single round of
+//! SHA-256 hides it as well as a slow password hash would, and costs a call less than a
+//! microsecond. A slow hash is for secrets that people choose.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};

@@ -1,8 +1,9 @@
-//! What operators and admin keys ask: keys, apps, certificates, tokens, bans, files, erasure, the audit log, and how the
-//! server is.
+//! What operators and admin keys ask: keys, apps, certificates, tokens, bans, files, erasure, the
+//! audit log, and how the server is.
 //!
-//! **Reading order.** `keys` and `keybook` (who may call), `audit` (who has changed what), `bans`, then a file of
-//! handlers per area. Handlers that wait for the disk do so on a thread that may ([`blocking`]).
+//! **Reading order.** `keys` and `keybook` (who may call), `audit` (who has changed what), `bans`,
+//! then a file of handlers per area. Handlers that wait for the disk do so on a thread that may
+//! ([`blocking`]).
 
 mod apps;
 mod audit;
@@ -236,7 +237,8 @@ pub(crate) fn audited_of(answer: Answer, app: &AppId, before: Value, after: Valu
     })
 }
 
-/// A time as the hosted service writes it: `2026-11-30T14:00:00.000Z`. The last that it can write stands for ever.
+/// A time as the hosted service writes it: `2026-11-30T14:00:00.000Z`. The last that it can write
+/// stands for ever.
 pub(crate) fn iso(unix_ms: u64) -> String {
     const LAST_MS: u64 = 253_402_300_799_000;
     let time = UNIX_EPOCH + Duration::from_millis(unix_ms.min(LAST_MS));

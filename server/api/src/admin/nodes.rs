@@ -10,7 +10,7 @@ use crate::problem::Problem;
 use crate::routes::Routes;
 use crate::{Answer, Shared};
 
-/// The routes.
+/// The routes of this area.
 pub(super) fn routes() -> Routes {
     Routes::new()
         .route("/api/v1/nodes", get(nodes))
@@ -34,7 +34,10 @@ const OF_NODE: [&str; 10] = [
 /// Lists the nodes.
 #[utoipa::path(
     get, path = "/api/v1/nodes", tag = "Cluster",
-    responses((status = 200, body = serde_json::Value), (status = "4XX", body = Problem, content_type = "application/problem+json")),
+    responses(
+        (status = 200, body = serde_json::Value),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
 )]
 pub(crate) async fn nodes(State(api): State<Shared>, principal: Principal) -> Answer {
     principal.must_be_unlimited()?;
@@ -50,7 +53,10 @@ pub(crate) async fn nodes(State(api): State<Shared>, principal: Principal) -> An
 /// Tells what the server has done and has to do.
 #[utoipa::path(
     get, path = "/api/v1/stats", tag = "Cluster",
-    responses((status = 200, body = serde_json::Value), (status = "4XX", body = Problem, content_type = "application/problem+json")),
+    responses(
+        (status = 200, body = serde_json::Value),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
 )]
 pub(crate) async fn stats(State(api): State<Shared>, principal: Principal) -> Answer {
     principal.must_be_unlimited()?;

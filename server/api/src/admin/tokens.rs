@@ -20,7 +20,7 @@ use crate::{Answer, Fault, Shared, json_with};
 /// Life of a token if nothing is said, in seconds: a day.
 const TTL_S: u32 = 86_400;
 
-/// The routes.
+/// The routes of this area.
 pub(super) fn routes() -> Routes {
     Routes::new()
         .route("/api/v1/apps/{app}/tokens", post(issue))
@@ -76,7 +76,10 @@ pub(crate) struct RevokeWish {
     post, path = "/api/v1/apps/{app}/tokens", tag = "Tokens",
     params(("app" = String, Path, description = "App id")),
     request_body = IssueWish,
-    responses((status = 201, body = docs::Issued), (status = "4XX", body = Problem, content_type = "application/problem+json")),
+    responses(
+        (status = 201, body = docs::Issued),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
 )]
 pub(crate) async fn issue(
     State(api): State<Shared>,
@@ -107,7 +110,10 @@ pub(crate) async fn issue(
     post, path = "/api/v1/apps/{app}/tokens/inspect", tag = "Tokens",
     params(("app" = String, Path, description = "App id")),
     request_body = InspectWish,
-    responses((status = 200, body = serde_json::Value), (status = "4XX", body = Problem, content_type = "application/problem+json")),
+    responses(
+        (status = 200, body = serde_json::Value),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
 )]
 pub(crate) async fn inspect(
     State(api): State<Shared>,
@@ -126,7 +132,10 @@ pub(crate) async fn inspect(
     post, path = "/api/v1/apps/{app}/revocations", tag = "Tokens",
     params(("app" = String, Path, description = "App id")),
     request_body = RevokeWish,
-    responses((status = 204, description = "Done"), (status = "4XX", body = Problem, content_type = "application/problem+json")),
+    responses(
+        (status = 204, description = "Done"),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
 )]
 pub(crate) async fn revoke(
     State(api): State<Shared>,

@@ -20,7 +20,7 @@ use crate::problem::Problem;
 use crate::routes::Routes;
 use crate::{Answer, Api, Fault, Shared, json_with};
 
-/// The routes.
+/// The routes of this area.
 pub(crate) fn routes() -> Routes {
     Routes::new()
         .route("/api/v1/apps/{app}/bans", get(list).post(create))
@@ -33,7 +33,8 @@ pub(crate) fn routes() -> Routes {
 /// A rule as answers show it.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct BanView {
-    /// Rises from rule to rule; null = of the list `banned` in the file of apps, which `tidings app unban` changes.
+    /// Rises from rule to rule; null = of the list `banned` in the file of apps, which `tidings app
+    /// unban` changes.
     id: Option<u64>,
     /// `api`, or `file`.
     source: &'static str,
@@ -96,8 +97,15 @@ impl BanView {
 /// Lists the rules in force, the oldest first; those of the file of apps come last.
 #[utoipa::path(
     get, path = "/api/v1/apps/{app}/bans", tag = "Bans",
-    params(("app" = String, Path, description = "App id"), ("limit" = Option<u64>, Query, description = "1 to 100"), ("cursor" = Option<String>, Query, description = "The `next` of the page before")),
-    responses((status = 200, body = docs::BanPage), (status = "4XX", body = Problem, content_type = "application/problem+json")),
+    params(
+        ("app" = String, Path, description = "App id"),
+        ("limit" = Option<u64>, Query, description = "1 to 100"),
+        ("cursor" = Option<String>, Query, description = "The `next` of the page before"),
+    ),
+    responses(
+        (status = 200, body = docs::BanPage),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
 )]
 pub(crate) async fn list(State(api): State<Shared>, caller: Caller, mut query: Query) -> Answer {
     caller.principal.must_be_key()?;
@@ -132,8 +140,14 @@ async fn of_file(api: &Api, app: &AppId) -> Result<Vec<BanView>, Fault> {
 /// Shows a rule.
 #[utoipa::path(
     get, path = "/api/v1/apps/{app}/bans/{id}", tag = "Bans",
-    params(("app" = String, Path, description = "App id"), ("id" = u64, Path, description = "The id of the rule")),
-    responses((status = 200, body = BanView), (status = "4XX", body = Problem, content_type = "application/problem+json")),
+    params(
+        ("app" = String, Path, description = "App id"),
+        ("id" = u64, Path, description = "The id of the rule"),
+    ),
+    responses(
+        (status = 200, body = BanView),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
 )]
 pub(crate) async fn show(State(api): State<Shared>, caller: Caller, path: PathParams) -> Answer {
     caller.principal.must_be_key()?;
@@ -147,7 +161,10 @@ pub(crate) async fn show(State(api): State<Shared>, caller: Caller, path: PathPa
     post, path = "/api/v1/apps/{app}/bans", tag = "Bans",
     params(("app" = String, Path, description = "App id")),
     request_body = BanWish,
-    responses((status = 201, body = BanView), (status = "4XX", body = Problem, content_type = "application/problem+json")),
+    responses(
+        (status = 201, body = BanView),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
 )]
 pub(crate) async fn create(
     State(api): State<Shared>,
@@ -237,9 +254,15 @@ async fn report(api: &Api, app: &AppId, rule: &BanRecord, kind: EventKind) {
 /// Changes a rule.
 #[utoipa::path(
     patch, path = "/api/v1/apps/{app}/bans/{id}", tag = "Bans",
-    params(("app" = String, Path, description = "App id"), ("id" = u64, Path, description = "The id of the rule")),
+    params(
+        ("app" = String, Path, description = "App id"),
+        ("id" = u64, Path, description = "The id of the rule"),
+    ),
     request_body = BanPatch,
-    responses((status = 200, body = BanView), (status = "4XX", body = Problem, content_type = "application/problem+json")),
+    responses(
+        (status = 200, body = BanView),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
 )]
 pub(crate) async fn change(
     State(api): State<Shared>,
@@ -300,8 +323,14 @@ pub(super) async fn alter(
 /// Takes a rule back.
 #[utoipa::path(
     delete, path = "/api/v1/apps/{app}/bans/{id}", tag = "Bans",
-    params(("app" = String, Path, description = "App id"), ("id" = u64, Path, description = "The id of the rule")),
-    responses((status = 204, description = "Done"), (status = "4XX", body = Problem, content_type = "application/problem+json")),
+    params(
+        ("app" = String, Path, description = "App id"),
+        ("id" = u64, Path, description = "The id of the rule"),
+    ),
+    responses(
+        (status = 204, description = "Done"),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
 )]
 pub(crate) async fn remove(State(api): State<Shared>, caller: Caller, path: PathParams) -> Answer {
     caller.principal.must_be_key()?;
