@@ -176,6 +176,11 @@ impl Api {
         &self.admin
     }
 
+    /// Keys, bans and what else operators rule by.
+    pub fn office(&self) -> &Arc<Admin> {
+        &self.admin
+    }
+
     /// How many hubs there are.
     pub(crate) fn hubs(&self) -> u16 {
         self.hubs.hubs()

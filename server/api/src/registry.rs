@@ -59,8 +59,8 @@ pub trait Registry: Send + Sync + 'static {
         ends_sessions: bool,
     ) -> Result<AppRecord, Refused>;
 
-    /// Puts one new certificate in the place of all that there are, or takes all away: then anybody who knows the id
-    /// can be any user. Returns the text of the new one.
+    /// Puts one new certificate in the place of all that there are, or takes all away: then anybody
+    /// who knows the id can be any user. Returns the text of the new one.
     ///
     /// # Errors
     /// There is no such app in the file.
@@ -158,6 +158,11 @@ pub struct AppRecord {
     pub set: Vec<String>,
     /// Users that the file bans for ever.
     pub banned: Vec<String>,
+    /// Users who are part of the app's backend: their logins have no rates and more channels.
+    pub services: Vec<String>,
+    /// How JSON Web Tokens are taken, by the settings' names; secrets and keys are counted. Null =
+    /// they are not.
+    pub jwt: Option<BTreeMap<String, Value>>,
 }
 
 /// A certificate, without its text.
@@ -209,6 +214,11 @@ pub struct AppChange {
     pub settings: BTreeMap<String, Value>,
     /// Rates by name; `None` takes one back to its default.
     pub rates: BTreeMap<String, Option<RateRecord>>,
+    /// Users who are part of the app's backend.
+    pub services: Option<Vec<String>>,
+    /// Settings of JSON Web Tokens by name; null takes one back to its default. `Some(None)` = none
+    /// are taken.
+    pub jwt: Option<Option<BTreeMap<String, Value>>>,
 }
 
 /// Which tokens are taken back.

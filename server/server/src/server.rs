@@ -410,12 +410,20 @@ impl ServerHandle {
     /// Replaces the apps: settings and bans take effect at once, certificates with the next token.
     /// The rules of bans in the store are added. When this returns, what is asked of a hub finds the
     /// new apps. Does nothing on a server that is draining or has stopped.
-    pub fn replace_apps(&self, mut apps: Apps) {
-        self.office.bans.apply(&mut apps);
+    pub fn replace_apps(&self, apps: Apps) {
         let (told, is_told) = channel();
         let command = Command::Apps(Arc::new(apps), told);
         if self.control.send(command).is_ok() {
             // Dropped without a word if the server ends.
+            let _ = is_told.recv_timeout(APPS_WAIT);
+        }
+    }
+
+    /// Has the rules of bans in the store take effect. When this returns, what is asked of a hub
+    /// finds them.
+    pub fn apply_bans(&self) {
+        let (told, is_told) = channel();
+        if self.control.send(Command::Bans(told)).is_ok() {
             let _ = is_told.recv_timeout(APPS_WAIT);
         }
     }
@@ -431,6 +439,8 @@ enum Command {
     Drain,
     /// The apps, and whom to tell that hubs have them.
     Apps(Arc<Apps>, Sender<()>),
+    /// The rules of bans have changed.
+    Bans(Sender<()>),
     LegacyRules(BTreeMap<AppId, AppRules>),
     Certificate,
 }
@@ -471,6 +481,10 @@ impl Supervisor {
                     let apps = self.place.replace(&apps);
                     self.committer.set_bounds(stored_bounds(&apps));
                     self.key_sets.look(&apps);
+                    let _ = told.send(());
+                }
+                Ok(Command::Bans(told)) => {
+                    self.place.apply_bans();
                     let _ = told.send(());
                 }
                 Ok(Command::LegacyRules(rules)) => self.node.legacy.replace_rules(rules),

@@ -37,7 +37,8 @@ impl Erasure {
     }
 
     /// Forgets a user: its inbox, its attributes, its histories with other users, what it has sent
-    /// to channels, and its name in events. Messages of it that wait in inboxes of others are theirs, and stay.
+    /// to channels, and its name in events. Messages of it that wait in inboxes of others are
+    /// theirs, and stay.
     ///
     /// Cost: a look at every history of the store. What was done before an error stays done; do it
     /// again.

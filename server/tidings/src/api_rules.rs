@@ -1,7 +1,6 @@
 //! What the API may do for an app, among its settings in `apps.toml`.
 
 use crate::failure::Failure;
-use crate::tuning::word;
 
 const ISSUE_TOKENS: &str = "issue_tokens";
 
@@ -26,7 +25,10 @@ impl ApiRules {
     pub(crate) fn of(settings: &toml::Table) -> Result<Self, Failure> {
         let mut rules = Self::default();
         if let Some(value) = settings.get(ISSUE_TOKENS) {
-            rules.issues_tokens = word(ISSUE_TOKENS, value)?;
+            rules.issues_tokens = value.as_bool().ok_or_else(|| {
+                let text = format!("setting {ISSUE_TOKENS} cannot be {value}");
+                Failure::new(text, "give true or false")
+            })?;
         }
         Ok(rules)
     }

@@ -12,7 +12,8 @@ use crate::words::counted;
 /// Longest name of an app, in characters.
 pub(crate) const NAME_CHARS_MAX: usize = 200;
 
-/// Most users in the list `banned` of an app: each is looked up by name, but the file is read whole.
+/// Most users in the list `banned` of an app: each is looked up by name, but the file is read
+/// whole.
 const BANNED_MAX: usize = 10_000;
 
 impl Entry {

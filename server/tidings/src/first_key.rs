@@ -9,8 +9,9 @@ use crate::output;
 
 /// Makes the first key of a data directory, and shows it: once in its life.
 ///
-/// The system's journal keeps what services print, and more people read it than may call the API: where
-/// the output goes there, the key is not made, and the command that makes one is named instead.
+/// The system's journal keeps what services print, and more people read it than may call the API:
+/// where the output goes there, the key is not made, and the command that makes one is named
+/// instead.
 pub(crate) fn show(keys: &KeyBook) {
     let goes_to_journal =
         std::env::var_os("JOURNAL_STREAM").is_some() && !std::io::stderr().is_terminal();

@@ -244,6 +244,10 @@ impl Running for Arc<RunningOffice> {
         self.read_apps().map(drop)
     }
 
+    fn apply_bans(&self) {
+        self.handle.apply_bans();
+    }
+
     fn status(&self) -> serde_json::Value {
         serde_json::to_value(Office::status(self)).unwrap_or_default()
     }

@@ -1,9 +1,8 @@
 //! `/api/v1/apps`, certificates, tokens and revocations. Source: rest 12.
 
 use serde_json::{Value, json};
-use tidings_client::ClientEvent;
 
-use crate::office::{Made, MadeKey, expect, expect_problem};
+use crate::office::{Made, MadeKey, expect, expect_problem, is_out};
 use crate::world::{APP, CERTIFICATE, World, each, world};
 
 #[test]
@@ -44,42 +43,88 @@ fn an_app_is_made_shown_changed_and_deleted() {
                 .to_string()
                 .contains(made["certificate"].as_str().expect("a text"))
         );
-        let patch = json!({
-            "name": "Aula",
-            "enabled": false,
-            "settings": { "inbox_messages_max": null, "keep_user_attributes": true },
-            "rates": { "message": null },
-        });
-        let after = expect(&world.call("PATCH", &path, Some(&patch)), 200);
-        assert_eq!(after["name"], "Aula");
-        assert_eq!(after["enabled"], false);
-        assert_eq!(
-            after["set"],
-            json!(["inbox_age_ms", "keep_user_attributes"])
-        );
-        assert_eq!(after["settings"]["inbox_messages_max"], 200);
-        // One that is not served can still be seen and served again, but nothing else.
-        expect(&world.get(&path), 200);
-        expect(&world.get(&format!("{path}/certificates")), 200);
-        expect_problem(
-            &world.get(&format!("{path}/bans")),
-            404,
-            "unknown_app",
-            None,
-        );
-        expect(
-            &world.call("PATCH", &path, Some(&json!({ "enabled": true }))),
-            200,
-        );
-        expect(&world.get(&format!("{path}/bans")), 200);
-        let listed = expect(&world.get("/api/v1/apps?limit=1"), 200);
-        assert_eq!(listed["items"].as_array().map(Vec::len), Some(1));
-        assert!(listed["next"].is_string());
-        let gone = world.call("DELETE", &path, None);
-        assert_eq!((gone.status, gone.body.len()), (204, 0));
-        expect_problem(&world.get(&path), 404, "unknown_app", None);
-        expect_problem(&world.call("DELETE", &path, None), 404, "unknown_app", None);
+        changed_switched_off_and_deleted(world, &path);
     }
+}
+
+/// What becomes of the app of the test above.
+fn changed_switched_off_and_deleted(world: &World, path: &str) {
+    let patch = json!({
+        "name": "Aula",
+        "enabled": false,
+        "settings": { "inbox_messages_max": null, "keep_user_attributes": true },
+        "rates": { "message": null },
+    });
+    let after = expect(&world.call("PATCH", &path, Some(&patch)), 200);
+    assert_eq!(after["name"], "Aula");
+    assert_eq!(after["enabled"], false);
+    assert_eq!(
+        after["set"],
+        json!(["inbox_age_ms", "keep_user_attributes"])
+    );
+    assert_eq!(after["settings"]["inbox_messages_max"], 200);
+    // One that is not served can still be seen and served again, but nothing else.
+    expect(&world.get(&path), 200);
+    expect(&world.get(&format!("{path}/certificates")), 200);
+    expect_problem(
+        &world.get(&format!("{path}/bans")),
+        404,
+        "unknown_app",
+        None,
+    );
+    expect(
+        &world.call("PATCH", &path, Some(&json!({ "enabled": true }))),
+        200,
+    );
+    expect(&world.get(&format!("{path}/bans")), 200);
+    let listed = expect(&world.get("/api/v1/apps?limit=1"), 200);
+    assert_eq!(listed["items"].as_array().map(Vec::len), Some(1));
+    assert!(listed["next"].is_string());
+    let gone = world.call("DELETE", &path, None);
+    assert_eq!((gone.status, gone.body.len()), (204, 0));
+    expect_problem(&world.get(&path), 404, "unknown_app", None);
+    expect_problem(&world.call("DELETE", &path, None), 404, "unknown_app", None);
+}
+
+#[test]
+fn json_web_tokens_and_services_are_set_and_secrets_only_counted() {
+    let world = world(1);
+    let made = Made::by(world);
+    let secret = "a secret of at least thirty-two bytes";
+    let patch = json!({ "services": ["backend"], "jwt": { "secrets": [secret], "leeway_s": 5 } });
+    let answer = world.call("PATCH", &made.path(""), Some(&patch));
+    let after = expect(&answer, 200);
+    assert_eq!(after["services"], json!(["backend"]));
+    assert_eq!(
+        (&after["jwt"]["secrets"], &after["jwt"]["leeway_s"]),
+        (&json!(1), &json!(5))
+    );
+    assert!(
+        !String::from_utf8(answer.body)
+            .expect("text")
+            .contains(secret)
+    );
+    for (patch, field) in [
+        (json!({ "jwt": { "secret": secret } }), "jwt.secret"),
+        (json!({ "jwt": { "leeway_s": "long" } }), "jwt.leeway_s"),
+        (json!({ "jwt": { "leeway_s": {} } }), "jwt.leeway_s"),
+        (json!({ "services": ["\u{0}"] }), "services"),
+        (json!({ "services": "backend" }), "services"),
+    ] {
+        let answer = world.call("PATCH", &made.path(""), Some(&patch));
+        expect_problem(&answer, 400, "invalid_argument", Some(field));
+        assert!(
+            !String::from_utf8(answer.body)
+                .expect("text")
+                .contains(secret)
+        );
+    }
+    let none = json!({ "services": [], "jwt": null });
+    let after = expect(&world.call("PATCH", &made.path(""), Some(&none)), 200);
+    assert_eq!(
+        (&after["services"], &after["jwt"]),
+        (&json!([]), &Value::Null)
+    );
 }
 
 #[test]
@@ -212,10 +257,7 @@ fn certificates_are_rotated_and_their_sessions_end() {
         // The leaked one goes, with those whom it let in.
         let dropped = world.call("DELETE", &format!("{path}/1?disconnect=true"), None);
         assert_eq!(numbers(&expect(&dropped, 200)), [1]);
-        while !matches!(
-            events.next().await,
-            Some(ClientEvent::StateChanged { state, .. }) if state == tidings_client::ConnectionState::Aborted
-        ) {}
+        is_out(&mut events).await;
         let (client, _) = made.client(world);
         assert!(
             client
@@ -265,46 +307,12 @@ fn tokens_are_issued_where_that_is_enabled_inspected_and_revoked() {
                 .expect("it lets alice in");
             let revoked = world.post(&revocations, &json!({ "token": token }));
             assert_eq!(revoked.status, 204);
-            while !matches!(
-                events.next().await,
-                Some(ClientEvent::StateChanged { state, .. }) if state == tidings_client::ConnectionState::Aborted
-            ) {}
+            is_out(&mut events).await;
             assert_eq!(inspect()["check"]["verdict"], "revoked");
             let (again, _) = made.client(world);
             assert!(again.login("alice", Some(&token)).await.is_err());
         }
-        for (wish, field) in [
-            (json!({ "user_id": "a", "ttl": 0 }), "ttl"),
-            (json!({ "user_id": "a", "ttl": 86_401 }), "ttl"),
-            (json!({ "user_id": "a", "ttl": "1h" }), "ttl"),
-            (json!({ "user_id": "" }), "user_id"),
-            (json!({ "user_id": "a", "format": "005" }), "format"),
-            (json!({ "user_id": "a", "role": 1 }), "role"),
-        ] {
-            expect_problem(
-                &world.post(&tokens, &wish),
-                400,
-                "invalid_argument",
-                Some(field),
-            );
-        }
-        for (wish, code, field) in [
-            (json!({}), "missing_field", "token"),
-            (json!({ "token": "x" }), "invalid_argument", "token"),
-            (
-                json!({ "token": "x", "user_id": "a" }),
-                "invalid_argument",
-                "token",
-            ),
-            (
-                json!({ "token": "x", "not_before": 5 }),
-                "invalid_argument",
-                "not_before",
-            ),
-            (json!({ "user_id": "\u{0}" }), "invalid_argument", "user_id"),
-        ] {
-            expect_problem(&world.post(&revocations, &wish), 400, code, Some(field));
-        }
+        wrong_wishes_are_refused(world, &tokens, &revocations);
         let foreign = crate::world::token("alice");
         for path in [made.path("/tokens/inspect"), revocations.clone()] {
             let answer = world.post(&path, &json!({ "token": foreign }));
@@ -321,4 +329,40 @@ fn tokens_are_issued_where_that_is_enabled_inspected_and_revoked() {
         let found = expect(&world.post(&made.path("/tokens/inspect"), &look), 200);
         assert_eq!(found["check"]["verdict"], "revoked");
     });
+}
+
+/// What nobody can mean, of tokens and of revocations.
+fn wrong_wishes_are_refused(world: &World, tokens: &str, revocations: &str) {
+    for (wish, field) in [
+        (json!({ "user_id": "a", "ttl": 0 }), "ttl"),
+        (json!({ "user_id": "a", "ttl": 86_401 }), "ttl"),
+        (json!({ "user_id": "a", "ttl": "1h" }), "ttl"),
+        (json!({ "user_id": "" }), "user_id"),
+        (json!({ "user_id": "a", "format": "005" }), "format"),
+        (json!({ "user_id": "a", "role": 1 }), "role"),
+    ] {
+        expect_problem(
+            &world.post(tokens, &wish),
+            400,
+            "invalid_argument",
+            Some(field),
+        );
+    }
+    for (wish, code, field) in [
+        (json!({}), "missing_field", "token"),
+        (json!({ "token": "x" }), "invalid_argument", "token"),
+        (
+            json!({ "token": "x", "user_id": "a" }),
+            "invalid_argument",
+            "token",
+        ),
+        (
+            json!({ "token": "x", "not_before": 5 }),
+            "invalid_argument",
+            "not_before",
+        ),
+        (json!({ "user_id": "\u{0}" }), "invalid_argument", "user_id"),
+    ] {
+        expect_problem(&world.post(revocations, &wish), 400, code, Some(field));
+    }
 }

@@ -1,31 +1,16 @@
-//! Bans: `/api/v1/apps/{app}/bans`, and `/dev/v1/kicking-rule` of the hosted service. Source: rest 6, 11.3, 12.
+//! Bans: `/api/v1/apps/{app}/bans`, and `/dev/v1/kicking-rule` of the hosted service. Source: rest
+//! 6, 11.3, 12.
 
 use serde_json::{Value, json};
-use tidings_client::{Client, ClientEvent, ConnectionState, Events};
+use tidings_client::{Client, ClientEvent, Events};
 
-use crate::office::{Made, expect, expect_problem};
+use crate::office::{Made, expect, expect_problem, is_out, until};
 use crate::world::{World, each, world};
-
-/// Waits until a client is told that it is out.
-async fn is_out(events: &mut Events) {
-    loop {
-        let event = events.next().await.expect("an event");
-        if let ClientEvent::StateChanged { state, .. } = event
-            && state == ConnectionState::Aborted
-        {
-            return;
-        }
-    }
-}
 
 /// Waits until a member has left.
 async fn has_left(events: &mut Events, user: &str) {
-    loop {
-        let event = events.next().await.expect("an event");
-        if matches!(&event, ClientEvent::MemberLeft { user_id, .. } if user_id == user) {
-            return;
-        }
-    }
+    let is_it = |event: &ClientEvent| matches!(event, ClientEvent::MemberLeft { user_id, .. } if user_id == user);
+    until(events, "left", is_it).await;
 }
 
 async fn can_log_in(made: &Made, world: &World, user: &str) -> bool {
@@ -109,7 +94,7 @@ fn a_rule_about_a_channel_takes_joins_and_messages_there_only() {
         assert!(hall.send("not any more").await.is_err());
         // A channel without a user: everybody goes.
         create(world, &made, &json!({ "channel": "hall" }));
-        has_left(&mut seen, "mallory").await;
+        has_left(&mut seen, "alice").await;
         assert!(!can_join(&alice, "hall").await);
         assert!(can_join(&alice, "garden").await);
     });
@@ -301,12 +286,12 @@ fn kicking_rules_empty_a_channel_and_throw_out_once() {
         assert!(can_join(&bob, "room").await, "it was but once");
         let shut = json!({ "appid": app, "cname": "room", "time_in_seconds": 60 });
         expect(&world.post(RULES, &shut), 200);
-        has_left(&mut events, "bob").await;
+        has_left(&mut events, "alice").await;
         assert!(!can_join(&bob, "room").await && can_join(&bob, "hall").await);
         let everybody = json!({ "appid": app, "cname": "hall", "time": 0 });
         assert!(can_join(&alice, "hall").await);
         expect(&world.post(RULES, &everybody), 200);
-        has_left(&mut events, "bob").await;
+        has_left(&mut events, "alice").await;
         let address = json!({ "appid": app, "ip": "127.0.0.1", "time": 0 });
         expect(&world.post(RULES, &address), 200);
         is_out(&mut events).await;

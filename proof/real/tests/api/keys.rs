@@ -230,8 +230,8 @@ fn an_app_key_learns_nothing_of_other_apps() {
         let items = list["items"].as_array().expect("a list");
         assert_eq!(items.len(), 1);
         assert_eq!(items[0]["id"], APP);
-        // One that is there, one that is not, one that cannot be: told apart by nothing but the name
-        // that the caller has given.
+        // One that is there, one that is not, one that cannot be: told apart by nothing but the
+        // name that the caller has given.
         let nowhere = "9".repeat(32);
         let mut answers = Vec::new();
         for app in [OTHER, made.id.as_str(), nowhere.as_str()] {
@@ -291,7 +291,6 @@ fn credentials_that_are_none_are_refused() {
             "Bearer x",
             "Bearer tdk_aaaaaaaaaaaa_0",
             "Basic eA==",
-            "Basic \u{7f}",
             "Digest x",
         ];
         for header in cases {

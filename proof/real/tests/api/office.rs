@@ -1,7 +1,7 @@
 //! Keys, apps and answers of the tests about what operators rule by.
 
 use serde_json::{Value, json};
-use tidings_client::{Client, Events};
+use tidings_client::{Client, ClientEvent, ConnectionState, Events};
 use tidings_token::{NewAccess007, Service, build_007};
 
 use crate::http::{Answer, Call};
@@ -16,7 +16,12 @@ pub(crate) struct Made {
 impl Made {
     /// Makes an app through the API.
     pub(crate) fn by(world: &World) -> Self {
-        let answer = world.post("/api/v1/apps", &json!({ "name": "made" }));
+        let wish = json!({
+            "name": "made",
+            // Tests log in more often than people do.
+            "rates": { "login": { "calls": 0, "window_ms": 1000 } },
+        });
+        let answer = world.post("/api/v1/apps", &wish);
         let body = answer.json();
         assert_eq!(answer.status, 201, "{body}");
         let text = |name: &str| body[name].as_str().expect("a text").to_owned();
@@ -139,4 +144,34 @@ pub(crate) fn expect(answer: &Answer, status: u16) -> Value {
     let body = answer.json();
     assert_eq!(answer.status, status, "{body}");
     body
+}
+
+/// Waits for an event of a kind. The others that came are told when it does not.
+pub(crate) async fn until(events: &mut Events, what: &str, is_it: impl Fn(&ClientEvent) -> bool) {
+    let mut others = Vec::new();
+    let found = async {
+        loop {
+            match events.next().await {
+                Some(event) if is_it(&event) => return,
+                Some(event) => others.push(event),
+                None => panic!("the client has ended before {what}"),
+            }
+        }
+    };
+    let in_time = tokio::time::timeout(std::time::Duration::from_secs(20), found).await;
+    assert!(in_time.is_ok(), "never {what}, but {others:?}");
+}
+
+/// Waits until a client is told that it is out.
+pub(crate) async fn is_out(events: &mut Events) {
+    let is_it = |event: &ClientEvent| {
+        matches!(
+            event,
+            ClientEvent::StateChanged {
+                state: ConnectionState::Aborted,
+                ..
+            }
+        )
+    };
+    until(events, "out", is_it).await;
 }

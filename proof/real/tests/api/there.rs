@@ -65,27 +65,33 @@ fn channels_and_their_members_are_told_as_of_calls() {
             let data = json!({ "success": true, "data": { "in_channel": false } });
             assert_eq!(property(user, channel), data);
         }
-        for path in [
-            format!("{base}/{app}?page_size=501"),
-            format!("{base}/{app}?page_size=0"),
-            format!("{base}/{app}?page_no=-1"),
-            format!("{base}/{app}?page=1"),
-            format!("{base}/user/{app}/a%0ab"),
-        ] {
-            let answer = world.get(&path);
-            assert_eq!(
-                (answer.status, answer.json()["message"].is_string()),
-                (400, true),
-                "{path}"
-            );
-        }
-        let stranger = MadeKey::by(world, "app", &[crate::world::APP]);
-        let answer = stranger.call(world, "GET", &format!("{base}/{app}"), None);
+        wrong_questions_have_a_message(world, app);
+    });
+}
+
+/// What is asked wrongly, or by somebody else, of the channels of an app.
+fn wrong_questions_have_a_message(world: &World, app: &str) {
+    let base = "/dev/v1/channel";
+    for path in [
+        format!("{base}/{app}?page_size=501"),
+        format!("{base}/{app}?page_size=0"),
+        format!("{base}/{app}?page_no=-1"),
+        format!("{base}/{app}?page=1"),
+        format!("{base}/user/{app}/a%0ab"),
+    ] {
+        let answer = world.get(&path);
         assert_eq!(
             (answer.status, answer.json()["message"].is_string()),
-            (403, true)
+            (400, true),
+            "{path}"
         );
-    });
+    }
+    let stranger = MadeKey::by(world, "app", &[crate::world::APP]);
+    let answer = stranger.call(world, "GET", &format!("{base}/{app}"), None);
+    assert_eq!(
+        (answer.status, answer.json()["message"].is_string()),
+        (403, true)
+    );
 }
 
 fn project(body: &Value) -> Value {
@@ -141,52 +147,57 @@ fn projects_are_a_layer_over_the_apps() {
         assert!(project(&expect(&on, 200))["sign_key"].is_string());
         let gone = world.call("DELETE", "/dev/v1/project", Some(&json!({ "id": id })));
         assert_eq!(expect(&gone, 200), json!({ "success": true }));
-        let missing = json!({ "error_msg": "project not exist" });
-        for (method, path, body) in [
-            ("GET", format!("/dev/v1/project?id={id}"), json!({})),
-            ("DELETE", "/dev/v1/project".into(), json!({ "id": id })),
-            (
-                "POST",
-                "/dev/v1/project_status".into(),
-                json!({ "id": id, "status": 1 }),
-            ),
-            (
-                "POST",
-                "/dev/v1/signkey".into(),
-                json!({ "id": id, "enable": true }),
-            ),
-            ("POST", "/dev/v1/reset_signkey".into(), json!({ "id": id })),
-        ] {
-            let answer = world.call(method, &path, Some(&body));
-            assert_eq!(
-                (answer.status, answer.json()),
-                (404, missing.clone()),
-                "{path}"
-            );
-        }
-        for (path, body) in [
-            (
-                "/dev/v1/project",
-                json!({ "name": 5, "enable_sign_key": true }),
-            ),
-            ("/dev/v1/project", json!({ "enable_sign_key": true })),
-            ("/dev/v1/project_status", json!({ "id": id, "status": 2 })),
-            (
-                "/dev/v1/project_status",
-                json!({ "id": id, "status": "on" }),
-            ),
-            ("/dev/v1/signkey", json!({ "id": id, "enable": 1 })),
-            ("/dev/v1/reset_signkey", json!({ "name": name })),
-        ] {
-            let answer = world.post(path, &body);
-            assert_eq!(
-                (answer.status, answer.json()["error_msg"].is_string()),
-                (400, true),
-                "{path} {body}"
-            );
-        }
-        for path in ["/dev/v1/usage", "/dev/v3/usage"] {
-            assert_eq!(world.get(path).status, 404);
-        }
+        what_is_no_project_is_told(world, &id, &name);
+    }
+}
+
+/// The answers about a project that is gone, and to calls that cannot be meant.
+fn what_is_no_project_is_told(world: &World, id: &str, name: &str) {
+    let missing = json!({ "error_msg": "project not exist" });
+    for (method, path, body) in [
+        ("GET", format!("/dev/v1/project?id={id}"), json!({})),
+        ("DELETE", "/dev/v1/project".into(), json!({ "id": id })),
+        (
+            "POST",
+            "/dev/v1/project_status".into(),
+            json!({ "id": id, "status": 1 }),
+        ),
+        (
+            "POST",
+            "/dev/v1/signkey".into(),
+            json!({ "id": id, "enable": true }),
+        ),
+        ("POST", "/dev/v1/reset_signkey".into(), json!({ "id": id })),
+    ] {
+        let answer = world.call(method, &path, Some(&body));
+        assert_eq!(
+            (answer.status, answer.json()),
+            (404, missing.clone()),
+            "{path}"
+        );
+    }
+    for (path, body) in [
+        (
+            "/dev/v1/project",
+            json!({ "name": 5, "enable_sign_key": true }),
+        ),
+        ("/dev/v1/project", json!({ "enable_sign_key": true })),
+        ("/dev/v1/project_status", json!({ "id": id, "status": 2 })),
+        (
+            "/dev/v1/project_status",
+            json!({ "id": id, "status": "on" }),
+        ),
+        ("/dev/v1/signkey", json!({ "id": id, "enable": 1 })),
+        ("/dev/v1/reset_signkey", json!({ "name": name })),
+    ] {
+        let answer = world.post(path, &body);
+        assert_eq!(
+            (answer.status, answer.json()["error_msg"].is_string()),
+            (400, true),
+            "{path} {body}"
+        );
+    }
+    for path in ["/dev/v1/usage", "/dev/v3/usage"] {
+        assert_eq!(world.get(path).status, 404);
     }
 }

@@ -5,19 +5,21 @@ use std::collections::BTreeMap;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 use tidings_wire::names::AppId;
 
 use super::{audited, audited_of, blocking, state};
+use crate::admin::docs;
 use crate::auth::Principal;
 use crate::body::Json;
 use crate::params::{PathParams, Query};
+use crate::problem::Problem;
 use crate::registry::{AppChange, AppRecord, NewApp, RateRecord};
 use crate::routes::Routes;
 use crate::{Answer, Api, Fault, Shared, json_with};
 
-/// The routes.
+/// The routes of this area.
 pub(super) fn routes() -> Routes {
     Routes::new()
         .route("/api/v1/apps", get(list).post(create))
@@ -65,9 +67,42 @@ pub(crate) struct AppPatch {
     #[serde(default)]
     #[schema(value_type = BTreeMap<String, RateRecord>)]
     rates: BTreeMap<String, Option<RateRecord>>,
+    /// Users who are part of the app's backend: all of them, in the place of those before.
+    #[serde(default)]
+    services: Option<Vec<String>>,
+    /// Settings of JSON Web Tokens by name; null takes one back to its default. Null in the place
+    /// of all: none are taken any more.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<BTreeMap<String, Value>>)]
+    jwt: Option<Option<BTreeMap<String, Value>>>,
 }
 
-async fn list(State(api): State<Shared>, principal: Principal, mut query: Query) -> Answer {
+/// Tells a null that is given from a field that is not.
+fn given<'de, D, T>(from: D) -> Result<Option<Option<T>>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    Option::deserialize(from).map(Some)
+}
+
+/// Lists the apps that the caller reaches.
+#[utoipa::path(
+    get, path = "/api/v1/apps", tag = "Apps",
+    params(
+        ("limit" = Option<u64>, Query, description = "1 to 100"),
+        ("cursor" = Option<String>, Query, description = "The `next` of the page before"),
+    ),
+    responses(
+        (status = 200, body = docs::AppPage),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn list(
+    State(api): State<Shared>,
+    principal: Principal,
+    mut query: Query,
+) -> Answer {
     principal.must_be_key()?;
     let cursor = query.take("cursor");
     let limit = query.number("limit", 1, 100)?.unwrap_or(100);
@@ -96,12 +131,34 @@ async fn list(State(api): State<Shared>, principal: Principal, mut query: Query)
     crate::json(&json!({ "items": items, "next": next }))
 }
 
-async fn show(State(api): State<Shared>, principal: Principal, path: PathParams) -> Answer {
+/// Shows an app with all of its settings.
+#[utoipa::path(
+    get, path = "/api/v1/apps/{app}", tag = "Apps",
+    params(("app" = String, Path, description = "App id")),
+    responses(
+        (status = 200, body = AppRecord),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn show(
+    State(api): State<Shared>,
+    principal: Principal,
+    path: PathParams,
+) -> Answer {
     let app = target(&principal, &path)?;
     crate::json(&find(&api, &app).await?)
 }
 
-async fn create(
+/// Makes an app; the text of its certificate is shown this once.
+#[utoipa::path(
+    post, path = "/api/v1/apps", tag = "Apps",
+    request_body = AppWish,
+    responses(
+        (status = 201, body = docs::NewAppView),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn create(
     State(api): State<Shared>,
     principal: Principal,
     Json(wish): Json<AppWish>,
@@ -124,7 +181,17 @@ async fn create(
     audited_of(answer, &id, Value::Null, short(&app))
 }
 
-async fn change(
+/// Changes an app; running hubs know at once.
+#[utoipa::path(
+    patch, path = "/api/v1/apps/{app}", tag = "Apps",
+    params(("app" = String, Path, description = "App id")),
+    request_body = AppPatch,
+    responses(
+        (status = 200, body = AppRecord),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn change(
     State(api): State<Shared>,
     principal: Principal,
     path: PathParams,
@@ -139,12 +206,27 @@ async fn change(
         enabled: patch.enabled,
         settings: patch.settings,
         rates: patch.rates,
+        services: patch.services,
+        jwt: patch.jwt,
     };
     let after = blocking(move || Ok(registry.change(&app, change)?)).await?;
     audited(crate::json(&after), short(&before), short(&after))
 }
 
-async fn remove(State(api): State<Shared>, principal: Principal, path: PathParams) -> Answer {
+/// Deletes an app; what its users have stored stays.
+#[utoipa::path(
+    delete, path = "/api/v1/apps/{app}", tag = "Apps",
+    params(("app" = String, Path, description = "App id")),
+    responses(
+        (status = 204, description = "Done"),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn remove(
+    State(api): State<Shared>,
+    principal: Principal,
+    path: PathParams,
+) -> Answer {
     let app = target(&principal, &path)?;
     principal.must_be_admin()?;
     let registry = api.admin().registry.clone();
@@ -152,7 +234,8 @@ async fn remove(State(api): State<Shared>, principal: Principal, path: PathParam
     audited(crate::no_content(), short(&before), Value::Null)
 }
 
-/// The app that a path names, if the caller is a key that may ask about it. Whether it exists is not looked at.
+/// The app that a path names, if the caller is a key that may ask about it. Whether it exists is
+/// not looked at.
 pub(super) fn target(principal: &Principal, path: &PathParams) -> Result<AppId, Fault> {
     principal.must_be_key()?;
     crate::router::reachable(principal, path.text("app"))

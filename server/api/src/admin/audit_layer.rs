@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::audit::{AuditEntry, Audited, PAGE_MAX, is_cursor};
 use crate::auth::Principal;
 use crate::params::Query;
+use crate::problem::Problem;
 use crate::router::Stranger;
 use crate::routes::Routes;
 use crate::{Answer, Fault, RequestId, Shared};
@@ -19,12 +20,28 @@ use crate::{Answer, Fault, RequestId, Shared};
 /// Longest path that an entry repeats, in characters.
 const PATH_CHARS_MAX: usize = 300;
 
-/// The routes.
+/// The routes of this area.
 pub(super) fn routes() -> Routes {
     Routes::new().route("/api/v1/audit", get(read))
 }
 
-async fn read(State(api): State<Shared>, principal: Principal, mut query: Query) -> Answer {
+/// Reads who has changed what, the oldest first.
+#[utoipa::path(
+    get, path = "/api/v1/audit", tag = "Audit",
+    params(
+        ("after" = Option<String>, Query, description = "The `next` of the page before"),
+        ("limit" = Option<u64>, Query, description = "1 to 100"),
+    ),
+    responses(
+        (status = 200, body = super::audit::AuditPage),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn read(
+    State(api): State<Shared>,
+    principal: Principal,
+    mut query: Query,
+) -> Answer {
     principal.must_be_unlimited()?;
     let after = query.take("after");
     let limit = query.number("limit", 1, PAGE_MAX)?.unwrap_or(PAGE_MAX);
@@ -39,8 +56,8 @@ async fn read(State(api): State<Shared>, principal: Principal, mut query: Query)
     crate::json(&page)
 }
 
-/// Whether a call is one that the log has. Messages are what a server is for, and a log of them would hold nothing
-/// else; queries change nothing, whatever their method.
+/// Whether a call is one that the log has. Messages are what a server is for, and a log of them
+/// would hold nothing else; queries change nothing, whatever their method.
 fn is_logged(method: &Method, path: &str) -> bool {
     if matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) {
         return false;
@@ -99,6 +116,15 @@ pub(crate) async fn record(
         entry.app = audited.app.or(entry.app);
     }
     entry.at_ms = api.unix_ms();
+    tracing::info!(
+        target: "tidings::security",
+        event = "api",
+        by = entry.by,
+        action = entry.action,
+        app = entry.app.as_deref().unwrap_or_default(),
+        source = entry.address,
+        "a change through the API"
+    );
     if let Err(error) = admin.audit.write(entry.clone()).await {
         // It has happened: an answer that says otherwise would be worse than a gap in the log.
         tracing::error!(%error, by = entry.by, action = entry.action, "the audit log could not be written");

@@ -8,13 +8,15 @@ use serde_json::json;
 
 use super::apps::{find, target};
 use super::{audited, blocking, state};
+use crate::admin::docs;
 use crate::auth::Principal;
 use crate::body::MaybeJson;
 use crate::params::{PathParams, Query};
+use crate::problem::Problem;
 use crate::routes::Routes;
 use crate::{Answer, Fault, Shared, json_with};
 
-/// The routes.
+/// The routes of this area.
 pub(super) fn routes() -> Routes {
     let all = "/api/v1/apps/{app}/certificates";
     Routes::new()
@@ -32,13 +34,36 @@ pub(crate) struct CertificateWish {
     certificate: Option<String>,
 }
 
-async fn list(State(api): State<Shared>, principal: Principal, path: PathParams) -> Answer {
+/// Lists the certificates of an app: numbers and ages, never a text.
+#[utoipa::path(
+    get, path = "/api/v1/apps/{app}/certificates", tag = "Certificates",
+    params(("app" = String, Path, description = "App id")),
+    responses(
+        (status = 200, body = docs::CertificatePage),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn list(
+    State(api): State<Shared>,
+    principal: Principal,
+    path: PathParams,
+) -> Answer {
     let app = target(&principal, &path)?;
     let app = find(&api, &app).await?;
     crate::json(&json!({ "items": app.certificates, "next": null }))
 }
 
-async fn add(
+/// Adds a certificate, which signs from now on; its text is shown this once.
+#[utoipa::path(
+    post, path = "/api/v1/apps/{app}/certificates", tag = "Certificates",
+    params(("app" = String, Path, description = "App id")),
+    request_body = CertificateWish,
+    responses(
+        (status = 201, body = docs::NewCertificate),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn add(
     State(api): State<Shared>,
     principal: Principal,
     path: PathParams,
@@ -57,7 +82,23 @@ async fn add(
     audited(answer, state(&before), state(&after))
 }
 
-async fn promote(State(api): State<Shared>, principal: Principal, path: PathParams) -> Answer {
+/// Makes a certificate the one that signs.
+#[utoipa::path(
+    post, path = "/api/v1/apps/{app}/certificates/{number}/promote", tag = "Certificates",
+    params(
+        ("app" = String, Path, description = "App id"),
+        ("number" = u64, Path, description = "1 or 2"),
+    ),
+    responses(
+        (status = 200, body = docs::CertificatePage),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn promote(
+    State(api): State<Shared>,
+    principal: Principal,
+    path: PathParams,
+) -> Answer {
     let app = target(&principal, &path)?;
     principal.must_be_admin()?;
     let number = number(&path)?;
@@ -68,7 +109,20 @@ async fn promote(State(api): State<Shared>, principal: Principal, path: PathPara
     audited(answer, state(&before), state(&after.certificates))
 }
 
-async fn drop_one(
+/// Takes a certificate away; with `disconnect`, the sessions that it let in end.
+#[utoipa::path(
+    delete, path = "/api/v1/apps/{app}/certificates/{number}", tag = "Certificates",
+    params(
+        ("app" = String, Path, description = "App id"),
+        ("number" = u64, Path, description = "1 or 2"),
+        ("disconnect" = Option<bool>, Query, description = "End the sessions that it let in"),
+    ),
+    responses(
+        (status = 200, body = docs::CertificatePage),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn drop_one(
     State(api): State<Shared>,
     principal: Principal,
     path: PathParams,

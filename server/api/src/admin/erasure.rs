@@ -7,17 +7,31 @@ use tidings_hub::ids::UserKey;
 use tidings_wire::proto::{AttributeWrite, WriteUserAttributes, request};
 
 use super::{audited, blocking};
+use crate::admin::docs;
 use crate::auth::Caller;
 use crate::params::{PathParams, Query};
+use crate::problem::Problem;
 use crate::routes::Routes;
 use crate::{Answer, Fault, Shared};
 
-/// The routes.
+/// The routes of this area.
 pub(super) fn routes() -> Routes {
     Routes::new().route("/api/v1/apps/{app}/users/{user}/data", delete(erase))
 }
 
-async fn erase(
+/// Forgets a user: what waits for it, its histories, its attributes, its files, its name in events.
+#[utoipa::path(
+    delete, path = "/api/v1/apps/{app}/users/{user}/data", tag = "Users",
+    params(
+        ("app" = String, Path, description = "App id"),
+        ("user" = String, Path, description = "User id"),
+    ),
+    responses(
+        (status = 200, body = docs::ErasedView),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn erase(
     State(api): State<Shared>,
     caller: Caller,
     path: PathParams,
@@ -27,7 +41,8 @@ async fn erase(
     query.end()?;
     let user = path.user("user")?;
     let admin = api.admin();
-    // Attributes of somebody who is there are known to hubs: they are told first, as by the user itself.
+    // Attributes of somebody who is there are known to hubs: they are told first, as by the user
+    // itself.
     let clear = WriteUserAttributes {
         how: AttributeWrite::Clear.into(),
         ..WriteUserAttributes::default()

@@ -9,8 +9,10 @@ use serde_json::{Value, json};
 use tidings_wire::names::{AppId, UserId};
 
 use super::{audited, blocking, state};
+use crate::admin::docs;
 use crate::auth::Caller;
 use crate::params::{PathParams, Query, user};
+use crate::problem::Problem;
 use crate::routes::Routes;
 use crate::{Answer, Fault, Shared};
 
@@ -60,14 +62,28 @@ pub struct FileRecord {
     pub uploaded_ms: u64,
 }
 
-/// The routes.
+/// The routes of this area.
 pub(super) fn routes() -> Routes {
     Routes::new()
         .route("/api/v1/apps/{app}/files", get(list))
         .route("/api/v1/apps/{app}/files/{id}", delete(remove))
 }
 
-async fn list(State(api): State<Shared>, caller: Caller, mut query: Query) -> Answer {
+/// Lists files that users have uploaded, the oldest first.
+#[utoipa::path(
+    get, path = "/api/v1/apps/{app}/files", tag = "Files",
+    params(
+        ("app" = String, Path, description = "App id"),
+        ("user" = Option<String>, Query, description = "Only those of this user"),
+        ("limit" = Option<u64>, Query, description = "1 to 100"),
+        ("cursor" = Option<String>, Query, description = "The `next` of the page before"),
+    ),
+    responses(
+        (status = 200, body = docs::FilePage),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn list(State(api): State<Shared>, caller: Caller, mut query: Query) -> Answer {
     caller.principal.must_be_key()?;
     let of = query
         .take("user")
@@ -96,7 +112,19 @@ async fn list(State(api): State<Shared>, caller: Caller, mut query: Query) -> An
     crate::json(&json!({ "items": items, "next": next }))
 }
 
-async fn remove(State(api): State<Shared>, caller: Caller, path: PathParams) -> Answer {
+/// Deletes a file.
+#[utoipa::path(
+    delete, path = "/api/v1/apps/{app}/files/{id}", tag = "Files",
+    params(
+        ("app" = String, Path, description = "App id"),
+        ("id" = String, Path, description = "The id of the file"),
+    ),
+    responses(
+        (status = 204, description = "Done"),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn remove(State(api): State<Shared>, caller: Caller, path: PathParams) -> Answer {
     caller.principal.must_be_key()?;
     let id = path.text("id").to_owned();
     let files = api.admin().files.clone();

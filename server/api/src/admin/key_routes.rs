@@ -8,14 +8,16 @@ use serde_json::{Value, json};
 
 use super::keys::{Key, KeyText, NewKey, is_id};
 use super::{OVERLAP_MS, OVERLAP_MS_MAX, audited, blocking, state};
+use crate::admin::docs;
 use crate::auth::Principal;
 use crate::body::{Json, MaybeJson};
 use crate::keys::Role;
 use crate::params::{PathParams, Query};
+use crate::problem::Problem;
 use crate::routes::Routes;
 use crate::{Answer, Fault, Shared, json_with};
 
-/// The routes.
+/// The routes of this area.
 pub(super) fn routes() -> Routes {
     Routes::new()
         .route("/api/v1/keys", get(list).post(create))
@@ -91,13 +93,29 @@ pub(crate) struct KeyWish {
 #[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RotateWish {
-    /// How long the older secrets stay good, in seconds, at most 30 days; left out = a day, 0 = they
-    /// end at once.
+    /// How long the older secrets stay good, in seconds, at most 30 days; left out = a day, 0 =
+    /// they end at once.
     #[serde(default)]
     overlap_s: Option<u64>,
 }
 
-async fn list(State(api): State<Shared>, principal: Principal, mut query: Query) -> Answer {
+/// Lists keys, the oldest first, without their secrets.
+#[utoipa::path(
+    get, path = "/api/v1/keys", tag = "Keys",
+    params(
+        ("limit" = Option<u64>, Query, description = "1 to 100"),
+        ("cursor" = Option<String>, Query, description = "The `next` of the page before"),
+    ),
+    responses(
+        (status = 200, body = docs::KeyPage),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn list(
+    State(api): State<Shared>,
+    principal: Principal,
+    mut query: Query,
+) -> Answer {
     principal.must_be_unlimited()?;
     let cursor = query.take("cursor");
     let limit = query.number("limit", 1, 100)?.unwrap_or(100);
@@ -130,7 +148,20 @@ async fn list(State(api): State<Shared>, principal: Principal, mut query: Query)
     crate::json(&json!({ "items": items, "next": next }))
 }
 
-async fn show(State(api): State<Shared>, principal: Principal, path: PathParams) -> Answer {
+/// Shows a key.
+#[utoipa::path(
+    get, path = "/api/v1/keys/{id}", tag = "Keys",
+    params(("id" = String, Path, description = "Key id")),
+    responses(
+        (status = 200, body = KeyView),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn show(
+    State(api): State<Shared>,
+    principal: Principal,
+    path: PathParams,
+) -> Answer {
     principal.must_be_unlimited()?;
     let id = id_of(&path)?;
     let now_ms = api.unix_ms();
@@ -138,7 +169,16 @@ async fn show(State(api): State<Shared>, principal: Principal, path: PathParams)
     crate::json(&KeyView::of(key, now_ms))
 }
 
-async fn create(
+/// Makes a key; its text is shown this once.
+#[utoipa::path(
+    post, path = "/api/v1/keys", tag = "Keys",
+    request_body = KeyWish,
+    responses(
+        (status = 201, body = docs::NewKeyView),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn create(
     State(api): State<Shared>,
     principal: Principal,
     Json(wish): Json<KeyWish>,
@@ -162,7 +202,17 @@ async fn create(
     )
 }
 
-async fn rotate(
+/// Gives a key a new secret; the older ones stay good for a time.
+#[utoipa::path(
+    post, path = "/api/v1/keys/{id}/rotate", tag = "Keys",
+    params(("id" = String, Path, description = "Key id")),
+    request_body = RotateWish,
+    responses(
+        (status = 200, body = docs::NewKeyView),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn rotate(
     State(api): State<Shared>,
     principal: Principal,
     path: PathParams,
@@ -187,7 +237,20 @@ async fn rotate(
     audited(with_text(StatusCode::OK, &view, &text), Value::Null, after)
 }
 
-async fn revoke(State(api): State<Shared>, principal: Principal, path: PathParams) -> Answer {
+/// Revokes a key.
+#[utoipa::path(
+    delete, path = "/api/v1/keys/{id}", tag = "Keys",
+    params(("id" = String, Path, description = "Key id")),
+    responses(
+        (status = 200, body = KeyView),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn revoke(
+    State(api): State<Shared>,
+    principal: Principal,
+    path: PathParams,
+) -> Answer {
     principal.must_be_admin()?;
     let id = id_of(&path)?;
     let keys = api.admin().keys.clone();
@@ -208,9 +271,10 @@ fn with_text(status: StatusCode, view: &KeyView, text: &KeyText) -> Answer {
 
 fn id_of(path: &PathParams) -> Result<String, Fault> {
     let id = path.text("id");
-    match is_id(id) {
-        true => Ok(id.to_owned()),
-        false => Err(unknown(id)),
+    if is_id(id) {
+        Ok(id.to_owned())
+    } else {
+        Err(unknown(id))
     }
 }
 

@@ -1,14 +1,16 @@
-//! What operators and admin keys ask: keys, apps, certificates, tokens, bans, files, erasure, the audit log, and how the
-//! server is.
+//! What operators and admin keys ask: keys, apps, certificates, tokens, bans, files, erasure, the
+//! audit log, and how the server is.
 //!
-//! **Reading order.** `keys` and `keybook` (who may call), `audit` (who has changed what), `bans`, then a file of
-//! handlers per area. Handlers that wait for the disk do so on a thread that may ([`blocking`]).
+//! **Reading order.** `keys` and `keybook` (who may call), `audit` (who has changed what), `bans`,
+//! then a file of handlers per area. Handlers that wait for the disk do so on a thread that may
+//! ([`blocking`]).
 
 mod apps;
 mod audit;
 mod audit_layer;
 mod bans;
 mod certificates;
+mod docs;
 mod erasure;
 mod files;
 mod key_routes;
@@ -32,6 +34,11 @@ pub use self::audit::{Audit, AuditEntry, AuditPage, Audited};
 pub(crate) use self::audit_layer::record;
 pub(crate) use self::bans::ban_user;
 pub use self::bans::{BanBook, BanRecord, Privilege};
+#[allow(
+    unused_imports,
+    reason = "the description of the whole API takes it in"
+)]
+pub(crate) use self::docs::AdminDoc;
 pub use self::files::{FileRecord, Files, NoFiles};
 pub use self::keybook::{KeyBook, OVERLAP_MS, OVERLAP_MS_MAX};
 use self::keys::KeyError;
@@ -230,7 +237,8 @@ pub(crate) fn audited_of(answer: Answer, app: &AppId, before: Value, after: Valu
     })
 }
 
-/// A time as the hosted service writes it: `2026-11-30T14:00:00.000Z`. The last that it can write stands for ever.
+/// A time as the hosted service writes it: `2026-11-30T14:00:00.000Z`. The last that it can write
+/// stands for ever.
 pub(crate) fn iso(unix_ms: u64) -> String {
     const LAST_MS: u64 = 253_402_300_799_000;
     let time = UNIX_EPOCH + Duration::from_millis(unix_ms.min(LAST_MS));
@@ -240,14 +248,4 @@ pub(crate) fn iso(unix_ms: u64) -> String {
 /// A value as JSON, for the audit log.
 pub(crate) fn state(of: &impl serde::Serialize) -> Value {
     serde_json::to_value(of).unwrap_or(Value::Null)
-}
-
-/// Shapes of bodies and answers, for the API's description.
-pub(crate) mod schemas {
-    pub(crate) use super::apps::{AppPatch, AppWish};
-    pub(crate) use super::audit::AuditPage;
-    pub(crate) use super::bans::{BanPatch, BanView, BanWish};
-    pub(crate) use super::certificates::CertificateWish;
-    pub(crate) use super::key_routes::{KeyView, KeyWish, RotateWish};
-    pub(crate) use super::tokens::{InspectWish, IssueWish, RevokeWish};
 }

@@ -6,10 +6,11 @@ use serde_json::{Value, json};
 
 use super::blocking;
 use crate::auth::Principal;
+use crate::problem::Problem;
 use crate::routes::Routes;
 use crate::{Answer, Shared};
 
-/// The routes.
+/// The routes of this area.
 pub(super) fn routes() -> Routes {
     Routes::new()
         .route("/api/v1/nodes", get(nodes))
@@ -30,7 +31,15 @@ const OF_NODE: [&str; 10] = [
     "memory_bytes",
 ];
 
-async fn nodes(State(api): State<Shared>, principal: Principal) -> Answer {
+/// Lists the nodes.
+#[utoipa::path(
+    get, path = "/api/v1/nodes", tag = "Cluster",
+    responses(
+        (status = 200, body = serde_json::Value),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn nodes(State(api): State<Shared>, principal: Principal) -> Answer {
     principal.must_be_unlimited()?;
     let registry = api.admin().registry.clone();
     let status = blocking(move || Ok(registry.status())).await?;
@@ -41,7 +50,15 @@ async fn nodes(State(api): State<Shared>, principal: Principal) -> Answer {
     crate::json(&json!({ "items": [node], "next": null }))
 }
 
-async fn stats(State(api): State<Shared>, principal: Principal) -> Answer {
+/// Tells what the server has done and has to do.
+#[utoipa::path(
+    get, path = "/api/v1/stats", tag = "Cluster",
+    responses(
+        (status = 200, body = serde_json::Value),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn stats(State(api): State<Shared>, principal: Principal) -> Answer {
     principal.must_be_unlimited()?;
     let registry = api.admin().registry.clone();
     let mut status = blocking(move || Ok(registry.status())).await?;

@@ -1,5 +1,5 @@
-//! `/dev/v1/channel/…`: who is there, as the hosted service tells it of calls. Answered from RTM channels. Source:
-//! rest 7, 11.
+//! `/dev/v1/channel/…`: who is there, as the hosted service tells it of calls. Answered from RTM
+//! channels. Source: rest 7, 11.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,14 +18,14 @@ use crate::params::{PathParams, Query};
 use crate::routes::Routes;
 use crate::{Answer, Api, Fault, Shared};
 
-/// How long a list of channels is good: to make one costs a look at each channel. The hosted service's may be a minute
-/// old.
+/// How long a list of channels is good: to make one costs a look at each channel. The hosted
+/// service's may be a minute old.
 const LIST_GOOD: Duration = Duration::from_secs(5);
 
 /// Apps whose list is remembered.
 const LISTS_MAX: usize = 100;
 
-/// The routes.
+/// The routes of this area.
 pub(super) fn routes() -> Routes {
     let base = "/dev/v1/channel";
     Routes::new()

@@ -1,7 +1,8 @@
 //! `/dev/v1/project…`: the hosted service's console calls, over the apps. Source: rest 8, 11.
 //!
-//! The project's `id` is the app id, and so is its `vendor_key`. Its `sign_key`, the certificate, is told by the call
-//! that makes it, and null afterwards: this server does not show certificates twice.
+//! The project's `id` is the app id, and so is its `vendor_key`. Its `sign_key`, the certificate,
+//! is told by the call that makes it, and null afterwards: this server does not show certificates
+//! twice.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +22,7 @@ use crate::registry::{AppChange, AppRecord, NewApp};
 use crate::routes::Routes;
 use crate::{Answer, Api, Fault, Shared, json_with};
 
-/// The routes.
+/// The routes of this area.
 pub(super) fn routes() -> Routes {
     Routes::new()
         .route("/dev/v1/project", get(find).post(create).delete(remove))

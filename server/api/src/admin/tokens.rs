@@ -8,9 +8,11 @@ use serde_json::{Value, json};
 
 use super::apps::target;
 use super::{audited, blocking};
+use crate::admin::docs;
 use crate::auth::Principal;
 use crate::body::Json;
 use crate::params::PathParams;
+use crate::problem::Problem;
 use crate::registry::{Revocation, TokenFormat, TokenWish};
 use crate::routes::Routes;
 use crate::{Answer, Fault, Shared, json_with};
@@ -18,7 +20,7 @@ use crate::{Answer, Fault, Shared, json_with};
 /// Life of a token if nothing is said, in seconds: a day.
 const TTL_S: u32 = 86_400;
 
-/// The routes.
+/// The routes of this area.
 pub(super) fn routes() -> Routes {
     Routes::new()
         .route("/api/v1/apps/{app}/tokens", post(issue))
@@ -69,7 +71,17 @@ pub(crate) struct RevokeWish {
     not_before: Option<u64>,
 }
 
-async fn issue(
+/// Issues a token, where the setting `issue_tokens` of the app allows it.
+#[utoipa::path(
+    post, path = "/api/v1/apps/{app}/tokens", tag = "Tokens",
+    params(("app" = String, Path, description = "App id")),
+    request_body = IssueWish,
+    responses(
+        (status = 201, body = docs::Issued),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn issue(
     State(api): State<Shared>,
     principal: Principal,
     path: PathParams,
@@ -93,7 +105,17 @@ async fn issue(
     audited(json_with(StatusCode::CREATED, &body), Value::Null, after)
 }
 
-async fn inspect(
+/// Describes a token, and how the app judges it.
+#[utoipa::path(
+    post, path = "/api/v1/apps/{app}/tokens/inspect", tag = "Tokens",
+    params(("app" = String, Path, description = "App id")),
+    request_body = InspectWish,
+    responses(
+        (status = 200, body = serde_json::Value),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn inspect(
     State(api): State<Shared>,
     principal: Principal,
     path: PathParams,
@@ -105,7 +127,17 @@ async fn inspect(
     crate::json(&blocking(look).await?)
 }
 
-async fn revoke(
+/// Takes tokens back; sessions that they let in end.
+#[utoipa::path(
+    post, path = "/api/v1/apps/{app}/revocations", tag = "Tokens",
+    params(("app" = String, Path, description = "App id")),
+    request_body = RevokeWish,
+    responses(
+        (status = 204, description = "Done"),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn revoke(
     State(api): State<Shared>,
     principal: Principal,
     path: PathParams,

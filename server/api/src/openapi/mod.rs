@@ -9,10 +9,11 @@ use std::sync::OnceLock;
 
 use axum::http::StatusCode;
 use bytes::Bytes;
+use utoipa::openapi::PathItem;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use crate::admin::schemas as admin;
+use crate::admin::AdminDoc;
 use crate::hosted::{history, messages};
 use crate::problem::Problem;
 use crate::{Answer, raw_json, v1, webhooks};
@@ -47,9 +48,6 @@ use crate::{Answer, raw_json, v1, webhooks};
     components(schemas(
         Problem,
         messages::PeerMessage, messages::ChannelMessage, history::HistoryQuery,
-        admin::AppWish, admin::AppPatch, admin::BanView, admin::BanWish, admin::BanPatch,
-        admin::CertificateWish, admin::KeyView, admin::KeyWish, admin::RotateWish,
-        admin::IssueWish, admin::InspectWish, admin::RevokeWish, admin::AuditPage,
     )),
     security(("key" = []), ("basic" = [])),
     modifiers(&Extras),
@@ -68,7 +66,32 @@ impl Modify for Extras {
         ] {
             components.add_security_scheme(name, SecurityScheme::Http(Http::new(scheme)));
         }
+        api.merge(AdminDoc::openapi());
         rows::add(api);
+        for (path, item) in &mut api.paths.paths {
+            name(path, item);
+        }
+    }
+}
+
+/// Names the operations of a path: handlers of different areas have the same names.
+fn name(path: &str, item: &mut PathItem) {
+    let operations = [
+        ("get", &mut item.get),
+        ("put", &mut item.put),
+        ("post", &mut item.post),
+        ("patch", &mut item.patch),
+        ("delete", &mut item.delete),
+    ];
+    for (method, operation) in operations {
+        if let Some(operation) = operation {
+            let is_plain = |char: char| char.is_ascii_alphanumeric();
+            let text = format!("{method}{path}");
+            let id = text
+                .chars()
+                .map(|char| if is_plain(char) { char } else { '_' });
+            operation.operation_id = Some(id.collect());
+        }
     }
 }
 

@@ -42,6 +42,23 @@ fn whatever_a_description_refers_to_is_there() {
     }
 }
 
+#[test]
+fn each_operation_has_a_name_of_its_own() {
+    let described = described();
+    let paths = described["paths"].as_object().expect("paths").values();
+    let operations = paths.flat_map(|path| path.as_object().expect("operations").values());
+    let names: Vec<_> = operations
+        .map(|operation| {
+            operation["operationId"]
+                .as_str()
+                .expect("a name")
+                .to_owned()
+        })
+        .collect();
+    let distinct: BTreeSet<_> = names.iter().collect();
+    assert_eq!(distinct.len(), names.len());
+}
+
 fn collect(value: &Value, names: &mut BTreeSet<String>) {
     match value {
         Value::Object(fields) => {

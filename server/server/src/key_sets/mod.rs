@@ -57,9 +57,23 @@ impl AppsPlace {
         }
     }
 
-    /// Other apps, with the counts and the loaded keys of those before. Returns them.
+    /// Other apps, with the counts and the loaded keys of those before, and the rules of bans in the store.
+    /// Returns them.
     pub(crate) fn replace(&self, apps: &Apps) -> Arc<Apps> {
-        self.change(|before| apps.clone().counting_on(before))
+        self.change(|before| {
+            let mut apps = apps.clone();
+            self.api.office().bans.apply(&mut apps);
+            apps.counting_on(before)
+        })
+    }
+
+    /// The same tenants, with the rules of bans that are in the store now.
+    pub(crate) fn apply_bans(&self) {
+        self.change(|before| {
+            let mut apps = before.clone();
+            self.api.office().bans.apply(&mut apps);
+            apps
+        });
     }
 
     fn change(&self, change: impl FnOnce(&Apps) -> Apps) -> Arc<Apps> {

@@ -305,3 +305,40 @@ pub fn conversations_do_not_mix(store: &mut dyn Subject) {
         assert_eq!(bodies(store, conversation, ALL).0, [at.to_string()]);
     }
 }
+
+/// What one user has sent can be emptied; the places stay, and pages leave them out.
+pub fn what_a_user_has_sent_is_emptied(store: &mut dyn Subject) {
+    let room = of_channel("room");
+    let other = of_channel("hall");
+    for conversation in [&room, &other] {
+        for (from, body) in [("ann", "one"), ("bob", "two"), ("ann", "three")] {
+            let mut op = append_op(conversation, body, 5, WIDE);
+            if let StoreOp::HistoryAppend { message, .. } = &mut op {
+                message.from = from.into();
+            }
+            store.single(op);
+        }
+    }
+    let erase = |after| StoreOp::HistoryErase {
+        conversation: of_channel("room"),
+        from: UserId::parse("ann").expect("a case uses proper names"),
+        after,
+    };
+    let done = store.single(erase(0));
+    assert_eq!(done, StoreAnswer::HistoryErased { count: 2, next: 0 });
+    let (left, next) = page(store, &room, ALL);
+    assert_eq!(next, 0);
+    let left: Vec<_> = left
+        .iter()
+        .map(|kept| (kept.position, &kept.from[..]))
+        .collect();
+    assert_eq!(left, [(2, "bob")]);
+    assert_eq!(
+        page(store, &other, ALL).0.len(),
+        3,
+        "another conversation stays"
+    );
+    let again = store.single(erase(0));
+    assert_eq!(again, StoreAnswer::HistoryErased { count: 0, next: 0 });
+    assert_eq!(append(store, &room, "four", 6, WIDE), 4, "places go on");
+}

@@ -94,6 +94,7 @@ macro_rules! contract_tests {
             a_history_keeps_messages_as_they_are
             a_history_is_read_in_pages_from_both_ends
             a_history_is_read_by_time
+            what_a_user_has_sent_is_emptied
             a_history_is_bounded_by_count_and_age
             conversations_do_not_mix
             histories_that_nobody_writes_to_any_more_are_emptied

@@ -58,6 +58,13 @@ fn of(entry: &Entry, source: AppSource) -> Result<AppRecord, Failure> {
         rates: rates.collect(),
         set: set.cloned().collect(),
         banned: entry.banned.clone(),
+        services: entry.services.clone(),
+        jwt: entry.jwt.as_ref().map(|jwt| {
+            let shown = jwt.shown().into_iter();
+            shown
+                .map(|(name, value)| (name.to_owned(), json(value)))
+                .collect()
+        }),
     })
 }
 
@@ -152,6 +159,32 @@ pub(super) fn change_all(
         entry.app().map_err(invalid(&field))?;
     }
     entry.app().map_err(conflict)?;
+    Ok(())
+}
+
+/// Changes how JSON Web Tokens are taken; `None` = they are not any more.
+pub(super) fn change_jwt(
+    entry: &mut Entry,
+    settings: Option<BTreeMap<String, Value>>,
+) -> Result<(), Refused> {
+    let Some(settings) = settings else {
+        entry.jwt = None;
+        return Ok(());
+    };
+    let jwt = entry.jwt.get_or_insert_default();
+    for (name, value) in settings {
+        let field = format!("jwt.{}", shown(&name));
+        let text = match value {
+            Value::Null => "default".into(),
+            Value::String(text) => text,
+            value => toml::Value::try_from(&value).map_or(String::new(), |value| value.to_string()),
+        };
+        jwt.set(&name, &text).map_err(invalid(&field))?;
+    }
+    if jwt.is_empty() {
+        entry.jwt = None;
+    }
+    entry.app().map_err(invalid("jwt"))?;
     Ok(())
 }
 

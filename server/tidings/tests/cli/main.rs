@@ -4,6 +4,7 @@
 //! before they are committed.
 
 mod apps;
+mod keys;
 mod media;
 mod numbers;
 mod output;
@@ -79,6 +80,8 @@ fn help_texts() {
         ("help-token-inspect.txt", &["token", "inspect", "--help"]),
         ("help-app.txt", &["app", "--help"]),
         ("help-app-set.txt", &["app", "set", "--help"]),
+        ("help-key.txt", &["key", "--help"]),
+        ("help-key-create.txt", &["key", "create", "--help"]),
         ("help-store.txt", &["store", "--help"]),
         ("help-media.txt", &["media", "--help"]),
         ("help-doctor.txt", &["doctor", "--help"]),

@@ -173,18 +173,21 @@ impl BanBook {
         Ok(rule)
     }
 
-    /// Gives the apps their rules.
+    /// Gives the apps their rules, and takes those from them that they had.
     pub fn apply(&self, apps: &mut Apps) {
-        let rules = self.rules();
-        for (app, rules) in rules.iter() {
+        for app in apps.listed.values_mut() {
+            app.bans = Bans::default();
+        }
+        for (app, rules) in self.rules().iter() {
             // Where every app id is an app, one that has rules is listed, without a certificate.
-            let listed = match apps.accept_any {
-                true => Some(apps.listed.entry(app.clone()).or_default()),
-                false => apps.listed.get_mut(app),
+            let listed = if apps.accept_any {
+                Some(apps.listed.entry(app.clone()).or_default())
+            } else {
+                apps.listed.get_mut(app)
             };
             if let Some(listed) = listed {
                 let rules = rules.values().filter_map(BanRecord::rule);
-                listed.bans = rules.collect::<Bans>();
+                listed.bans = rules.collect();
             }
         }
     }

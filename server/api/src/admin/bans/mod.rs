@@ -4,7 +4,7 @@
 
 mod book;
 mod hosted;
-mod routes;
+pub(super) mod routes;
 mod thrown;
 mod words;
 
@@ -19,7 +19,6 @@ pub use self::book::BanBook;
 pub(crate) use self::hosted::routes as hosted_routes;
 pub(crate) use self::routes::{BanView, ban_user, routes};
 pub(crate) use self::thrown::members;
-pub(crate) use self::words::{BanPatch, BanWish};
 
 /// What a rule takes away.
 #[derive(

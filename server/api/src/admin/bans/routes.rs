@@ -5,20 +5,22 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use serde::Serialize;
 use serde_json::{Value, json};
-use tidings_store::events::{EventKind, NewEvent};
+use tidings_hub::store_ops::events::{EventKind, NewEvent};
 use tidings_wire::names::{AppId, UserId};
 
 use super::thrown::throw;
 use super::words::{BanPatch, BanWish, End, note, privileges};
 use super::{BanRecord, Privilege};
+use crate::admin::docs;
 use crate::admin::{audited, blocking};
 use crate::auth::Caller;
 use crate::body::Json;
 use crate::params::{PathParams, Query};
+use crate::problem::Problem;
 use crate::routes::Routes;
 use crate::{Answer, Api, Fault, Shared, json_with};
 
-/// The routes.
+/// The routes of this area.
 pub(crate) fn routes() -> Routes {
     Routes::new()
         .route("/api/v1/apps/{app}/bans", get(list).post(create))
@@ -31,7 +33,8 @@ pub(crate) fn routes() -> Routes {
 /// A rule as answers show it.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct BanView {
-    /// Rises from rule to rule; null = of the list `banned` in the file of apps, which `tidings app unban` changes.
+    /// Rises from rule to rule; null = of the list `banned` in the file of apps, which `tidings app
+    /// unban` changes.
     id: Option<u64>,
     /// `api`, or `file`.
     source: &'static str,
@@ -91,7 +94,20 @@ impl BanView {
     }
 }
 
-async fn list(State(api): State<Shared>, caller: Caller, mut query: Query) -> Answer {
+/// Lists the rules in force, the oldest first; those of the file of apps come last.
+#[utoipa::path(
+    get, path = "/api/v1/apps/{app}/bans", tag = "Bans",
+    params(
+        ("app" = String, Path, description = "App id"),
+        ("limit" = Option<u64>, Query, description = "1 to 100"),
+        ("cursor" = Option<String>, Query, description = "The `next` of the page before"),
+    ),
+    responses(
+        (status = 200, body = docs::BanPage),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn list(State(api): State<Shared>, caller: Caller, mut query: Query) -> Answer {
     caller.principal.must_be_key()?;
     let cursor = query.number("cursor", 0, u64::MAX)?;
     let limit = query.number("limit", 1, 100)?.unwrap_or(100);
@@ -121,14 +137,40 @@ async fn of_file(api: &Api, app: &AppId) -> Result<Vec<BanView>, Fault> {
     Ok(banned.into_iter().map(BanView::of_file).collect())
 }
 
-async fn show(State(api): State<Shared>, caller: Caller, path: PathParams) -> Answer {
+/// Shows a rule.
+#[utoipa::path(
+    get, path = "/api/v1/apps/{app}/bans/{id}", tag = "Bans",
+    params(
+        ("app" = String, Path, description = "App id"),
+        ("id" = u64, Path, description = "The id of the rule"),
+    ),
+    responses(
+        (status = 200, body = BanView),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn show(State(api): State<Shared>, caller: Caller, path: PathParams) -> Answer {
     caller.principal.must_be_key()?;
     let id = id_of(&path)?;
     let found = api.admin().bans.find(&caller.app, id, api.unix_ms());
     crate::json(&BanView::from(found.ok_or_else(|| unknown(id))?))
 }
 
-async fn create(State(api): State<Shared>, caller: Caller, Json(wish): Json<BanWish>) -> Answer {
+/// Makes a rule, or with `seconds: 0` only throws out whom it names.
+#[utoipa::path(
+    post, path = "/api/v1/apps/{app}/bans", tag = "Bans",
+    params(("app" = String, Path, description = "App id")),
+    request_body = BanWish,
+    responses(
+        (status = 201, body = BanView),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn create(
+    State(api): State<Shared>,
+    caller: Caller,
+    Json(wish): Json<BanWish>,
+) -> Answer {
     caller.principal.must_be_key()?;
     let (rule, end) = wish.read(caller.principal.name(), api.unix_ms())?;
     let rule = add(&api, &caller.app, rule, end).await?;
@@ -185,23 +227,44 @@ pub(super) async fn add(
         Ok(rule)
     })
     .await?;
-    tell(api, app, EventKind::Banned, &rule).await;
+    report(api, app, &rule, EventKind::Banned).await;
     Ok(rule)
 }
 
-/// Tells the readers of the app's events of a rule. The rule holds whether or not they can be told.
-async fn tell(api: &Api, app: &AppId, kind: EventKind, rule: &BanRecord) {
+/// Writes an event about a rule.
+async fn report(api: &Api, app: &AppId, rule: &BanRecord, kind: EventKind) {
+    if !api.apps().settings(app).events {
+        return;
+    }
     let named = rule.named().unwrap_or_default();
     let mut event = NewEvent::new(app.clone(), api.unix_ms(), kind);
     event.user = named.user;
     event.channel = named.channel;
-    event.detail = format!("ban {}", rule.id);
+    event.detail = if rule.note.is_empty() {
+        format!("ban {}", rule.id)
+    } else {
+        rule.note.clone()
+    };
     if let Err(error) = api.events.write(event).await {
-        tracing::warn!(%error, ban = rule.id, "an event of a ban could not be written");
+        // The rule is in force in any case.
+        tracing::warn!(%error, %app, ban = rule.id, "the event of a ban could not be written");
     }
 }
 
-async fn change(
+/// Changes a rule.
+#[utoipa::path(
+    patch, path = "/api/v1/apps/{app}/bans/{id}", tag = "Bans",
+    params(
+        ("app" = String, Path, description = "App id"),
+        ("id" = u64, Path, description = "The id of the rule"),
+    ),
+    request_body = BanPatch,
+    responses(
+        (status = 200, body = BanView),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn change(
     State(api): State<Shared>,
     caller: Caller,
     path: PathParams,
@@ -257,7 +320,19 @@ pub(super) async fn alter(
     .await
 }
 
-async fn remove(State(api): State<Shared>, caller: Caller, path: PathParams) -> Answer {
+/// Takes a rule back.
+#[utoipa::path(
+    delete, path = "/api/v1/apps/{app}/bans/{id}", tag = "Bans",
+    params(
+        ("app" = String, Path, description = "App id"),
+        ("id" = u64, Path, description = "The id of the rule"),
+    ),
+    responses(
+        (status = 204, description = "Done"),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn remove(State(api): State<Shared>, caller: Caller, path: PathParams) -> Answer {
     caller.principal.must_be_key()?;
     let before = lift(&api, &caller.app, id_of(&path)?).await?;
     audited(crate::no_content(), before.state(), Value::Null)
@@ -267,17 +342,18 @@ async fn remove(State(api): State<Shared>, caller: Caller, path: PathParams) -> 
 pub(super) async fn lift(api: &Api, app: &AppId, id: u64) -> Result<BanRecord, Fault> {
     let admin = api.admin();
     let (bans, registry) = (admin.bans.clone(), admin.registry.clone());
-    let (of, now_ms) = (app.clone(), api.unix_ms());
-    if bans.find(app, id, now_ms).is_none() {
+    let (app, now_ms) = (app.clone(), api.unix_ms());
+    if bans.find(&app, id, now_ms).is_none() {
         return Err(unknown(id));
     }
+    let of = app.clone();
     let rule = blocking(move || {
         let rule = bans.remove(&of, id, now_ms)?;
         registry.bans_changed()?;
         Ok(rule)
     })
     .await?;
-    tell(api, app, EventKind::Unbanned, &rule).await;
+    report(api, &app, &rule, EventKind::Unbanned).await;
     Ok(rule)
 }
 

@@ -1,5 +1,5 @@
-//! Whoever is there and is to go once, without a rule. Rules are enforced by the hubs and the shell, also upon those who
-//! are there.
+//! Whoever is there and is to go once, without a rule. Rules are enforced by the hubs and the
+//! shell, also upon those who are there.
 
 use tidings_hub::bans::AddressPrefix;
 use tidings_hub::ids::{ChannelKey, UserKey};
