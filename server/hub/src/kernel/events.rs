@@ -77,19 +77,20 @@ fn reason(end: End) -> &'static str {
     }
 }
 
-/// How an invitation has ended, as events say it.
-fn state_of(end: InvitationEnd) -> &'static str {
+/// How an invitation has ended, as events say it: what, and why.
+fn end_of(end: InvitationEnd) -> (EventKind, &'static str) {
+    use EventKind::InvitationFailed as Failed;
     match end {
-        InvitationEnd::Unspecified | InvitationEnd::NotRecorded => "failed",
-        InvitationEnd::Accepted => "accepted",
-        InvitationEnd::Refused => "refused",
-        InvitationEnd::Canceled => "canceled",
-        InvitationEnd::PeerOffline => "peer-offline",
-        InvitationEnd::NoResponse => "no-response",
-        InvitationEnd::Expired => "expired",
-        InvitationEnd::AcceptFailed => "accept-failed",
-        InvitationEnd::CalleeGone => "callee-gone",
-        InvitationEnd::CallerGone => "caller-gone",
+        InvitationEnd::Accepted => (EventKind::InvitationAccepted, ""),
+        InvitationEnd::Refused => (EventKind::InvitationRefused, ""),
+        InvitationEnd::Canceled => (EventKind::InvitationCanceled, ""),
+        InvitationEnd::Unspecified | InvitationEnd::NotRecorded => (Failed, "not-recorded"),
+        InvitationEnd::PeerOffline => (Failed, "peer-offline"),
+        InvitationEnd::NoResponse => (Failed, "no-response"),
+        InvitationEnd::Expired => (Failed, "expired"),
+        InvitationEnd::AcceptFailed => (Failed, "accept-failed"),
+        InvitationEnd::CalleeGone => (Failed, "callee-gone"),
+        InvitationEnd::CallerGone => (Failed, "caller-gone"),
     }
 }
 
@@ -230,17 +231,18 @@ impl Kernel {
         &self,
         (caller, callee): (&UserKey, &UserId),
         id: InvitationId,
-        state: Result<&'static str, InvitationEnd>,
+        state: Result<EventKind, InvitationEnd>,
         out: &mut dyn Sink,
     ) {
         if !self.config.apps.settings(&caller.app).events {
             return;
         }
-        let mut event = self.event(&caller.app, EventKind::Invitation);
+        let (kind, why) = state.map_or_else(end_of, |kind| (kind, ""));
+        let mut event = self.event(&caller.app, kind);
         event.user = Some(caller.user.clone());
         event.peer = Some(callee.clone());
         event.id = Some(id.0);
-        event.detail = state.unwrap_or_else(state_of).into();
+        event.detail = why.into();
         Self::tell_event(event, out);
     }
 
