@@ -13,4 +13,5 @@ mod office;
 mod there;
 mod upkeep;
 mod v1;
+mod webhooks;
 mod world;
