@@ -32,11 +32,16 @@ async function works(text) {
 
 /** What `export` lines set, for everything that comes later, as in a reader's shell. */
 function takeVariables(text) {
-  for (const [, name, value] of place.own(text).matchAll(/^export (\w+)=(.*)$/gm)) place.env[name] = value;
+  for (const [, name, value] of place.own(text).matchAll(/^export (\w+)=(.*)$/gm))
+    place.env[name] = value;
 }
 
 /** The JSON texts that commands have written one after the other. */
-const answersOf = (output) => output.trim().split(/\n|(?<=\})(?=\{)/).map((line) => JSON.parse(line));
+const answersOf = (output) =>
+  output
+    .trim()
+    .split(/\n|(?<=\})(?=\{)/)
+    .map((line) => JSON.parse(line));
 
 test('webhooks and moderation, as the page says', async (context) => {
   const server = place.start(of('server')[0]);
