@@ -55,7 +55,7 @@ fn changed_switched_off_and_deleted(world: &World, path: &str) {
         "settings": { "inbox_messages_max": null, "keep_user_attributes": true },
         "rates": { "message": null },
     });
-    let after = expect(&world.call("PATCH", &path, Some(&patch)), 200);
+    let after = expect(&world.call("PATCH", path, Some(&patch)), 200);
     assert_eq!(after["name"], "Aula");
     assert_eq!(after["enabled"], false);
     assert_eq!(
@@ -64,7 +64,7 @@ fn changed_switched_off_and_deleted(world: &World, path: &str) {
     );
     assert_eq!(after["settings"]["inbox_messages_max"], 200);
     // One that is not served can still be seen and served again, but nothing else.
-    expect(&world.get(&path), 200);
+    expect(&world.get(path), 200);
     expect(&world.get(&format!("{path}/certificates")), 200);
     expect_problem(
         &world.get(&format!("{path}/bans")),
@@ -73,17 +73,17 @@ fn changed_switched_off_and_deleted(world: &World, path: &str) {
         None,
     );
     expect(
-        &world.call("PATCH", &path, Some(&json!({ "enabled": true }))),
+        &world.call("PATCH", path, Some(&json!({ "enabled": true }))),
         200,
     );
     expect(&world.get(&format!("{path}/bans")), 200);
     let listed = expect(&world.get("/api/v1/apps?limit=1"), 200);
     assert_eq!(listed["items"].as_array().map(Vec::len), Some(1));
     assert!(listed["next"].is_string());
-    let gone = world.call("DELETE", &path, None);
+    let gone = world.call("DELETE", path, None);
     assert_eq!((gone.status, gone.body.len()), (204, 0));
-    expect_problem(&world.get(&path), 404, "unknown_app", None);
-    expect_problem(&world.call("DELETE", &path, None), 404, "unknown_app", None);
+    expect_problem(&world.get(path), 404, "unknown_app", None);
+    expect_problem(&world.call("DELETE", path, None), 404, "unknown_app", None);
 }
 
 #[test]

@@ -41,11 +41,14 @@ async fn until<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
     }
 }
 
+/// The requests that a backend had: their heads and their bodies.
+type Received = Arc<Mutex<Vec<(String, Vec<u8>)>>>;
+
 /// A backend: takes requests, and answers as planned, otherwise 200.
 #[derive(Clone)]
 struct Backend {
     address: SocketAddr,
-    received: Arc<Mutex<Vec<(String, Vec<u8>)>>>,
+    received: Received,
     plan: Arc<Mutex<VecDeque<(u16, Value)>>>,
 }
 

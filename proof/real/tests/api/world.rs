@@ -135,7 +135,7 @@ impl World {
     /// A client that is logged in.
     pub(crate) async fn login(&self, user: &str) -> (Client, Events) {
         let made = Client::builder()
-            .endpoint(&format!("http://{}", self.address))
+            .endpoint(format!("http://{}", self.address))
             .app_id(APP)
             .build();
         let (client, events) = made.expect("a client");
@@ -166,7 +166,7 @@ pub(crate) fn token(user: &str) -> String {
     build_007(&NewAccess007 {
         app_id: APP,
         certificate: CERTIFICATE,
-        issued_at_unix_s: u32::try_from(now.as_secs()).expect("before 2106").into(),
+        issued_at_unix_s: u32::try_from(now.as_secs()).expect("before 2106"),
         lifetime_s: 3_600,
         salt: 1,
         services: &[Service::rtm(user, 3_600)],
