@@ -29,7 +29,6 @@ use crate::kernel::stores::StoreTag;
 use crate::kernel::timers::Timer;
 use crate::kernel::users::{Recalled, Stage};
 use crate::life::state::{Logins, Memory};
-use crate::moderation::Moderation;
 use crate::peers::state::Peers;
 use crate::presence::Presence;
 use crate::store_ops::StoreAnswer;
@@ -46,7 +45,6 @@ pub struct Hub {
     pub(crate) attributes: Attributes,
     pub(crate) history: History,
     pub(crate) invitations: Invitations,
-    pub(crate) moderation: Moderation,
     pub(crate) memory: Memory,
     pub(crate) is_draining: bool,
     /// The one pong frame.
@@ -108,7 +106,6 @@ impl Hub {
             attributes: Attributes::default(),
             history: History::default(),
             invitations: Invitations::new(hasher),
-            moderation: Moderation::default(),
             memory: Memory::default(),
             is_draining: false,
             pong: encode_server(Kind::Pong(Pong {})),
@@ -154,7 +151,6 @@ impl Hub {
         self.attributes.assert_consistent(&self.kernel);
         self.history.assert_consistent(&self.kernel);
         self.invitations.assert_consistent(&self.kernel);
-        self.moderation.assert_consistent();
         self.memory.assert_consistent(&self.kernel);
         assert!(
             !self.kernel.is_settling || self.kernel.connections.is_empty(),

@@ -17,7 +17,6 @@ use tidings_wire::limits::{MODERATION_HELD_MAX, MODERATION_TEXT_BYTES_MAX};
 use tidings_wire::names::{AppId, ChannelName, UserId};
 use tidings_wire::proto::{Error, Message, SendToChannel};
 
-use crate::hub::Hub;
 use crate::ids::{ChannelKey, UserKey};
 use crate::io::{Effect, Sink, Ticket};
 use crate::kernel::Kernel;
@@ -86,106 +85,19 @@ pub(crate) struct Moderation {
 }
 
 /// One sender in one channel.
-type Lane = (ChannelKey, UserId);
+pub(crate) type Lane = (ChannelKey, UserId);
 
 #[derive(Debug)]
-struct Held {
+pub(crate) struct Held {
     ticket: Ticket,
-    caller: Caller,
-    call: SendToChannel,
+    pub(crate) caller: Caller,
+    pub(crate) call: SendToChannel,
     otherwise: Otherwise,
     verdict: Option<Verdict>,
 }
 
-impl Hub {
-    /// Holds a message to a marked channel. Gives back what is not held: it is sent, or refused, at once.
-    pub(crate) fn hold_message(
-        &mut self,
-        caller: Caller,
-        call: SendToChannel,
-        out: &mut dyn Sink,
-    ) -> Option<SendToChannel> {
-        let Self {
-            moderation, kernel, ..
-        } = self;
-        if moderation.rules.is_empty() && moderation.lanes.is_empty() {
-            return Some(call);
-        }
-        moderation.hold(caller, call, kernel, out)
-    }
-
-    /// The rules are others now. What is held stays so.
-    pub(crate) fn handle_moderation(&mut self, rules: Arc<ModerationRules>) {
-        self.moderation.rules = rules;
-    }
-
-    /// The word about a message has come. A late one is not heard.
-    pub(crate) fn handle_verdict(&mut self, ticket: Ticket, verdict: Verdict, out: &mut dyn Sink) {
-        let Some(lane) = self.moderation.take_asked(ticket) else {
-            return;
-        };
-        self.moderation.note(&lane, ticket, verdict);
-        self.let_go(&lane, out);
-    }
-
-    /// No word about a message has come in time.
-    pub(crate) fn check_held(&mut self, ticket: Ticket, out: &mut dyn Sink) {
-        if let Some(lane) = self.moderation.take_asked(ticket) {
-            self.moderation.give_up(&lane, ticket);
-            self.let_go(&lane, out);
-        }
-    }
-
-    /// The process is about to end: nobody is waited for.
-    pub(crate) fn settle_moderation(&mut self, out: &mut dyn Sink) {
-        let asked: Vec<Ticket> = self.moderation.asked.keys().copied().collect();
-        for ticket in asked {
-            self.check_held(ticket, out);
-        }
-    }
-
-    /// Lets go what is first in its lane and need not wait.
-    fn let_go(&mut self, lane: &Lane, out: &mut dyn Sink) {
-        while let Some((held, verdict)) = self.moderation.next(lane) {
-            let Held {
-                caller, mut call, ..
-            } = held;
-            if self.kernel.user_of(caller).is_none() {
-                // The session has ended since: nobody is there who could have sent it.
-                continue;
-            }
-            match verdict {
-                Verdict::Pass => {}
-                Verdict::Change(message) => call.message = Some(*message),
-                Verdict::Refuse(text) => {
-                    let refusal = refusal(&text);
-                    self.kernel.reply_error(caller, refusal, out);
-                    continue;
-                }
-            }
-            self.send_to_channel(caller, call, out);
-        }
-    }
-
-    /// Gives a message to the channels' feature.
-    pub(crate) fn send_to_channel(
-        &mut self,
-        caller: Caller,
-        call: SendToChannel,
-        out: &mut dyn Sink,
-    ) {
-        let Self {
-            channels,
-            history,
-            kernel,
-            ..
-        } = self;
-        channels.handle_send_to_channel(caller, call, history, kernel, out);
-    }
-}
-
 impl Moderation {
-    fn hold(
+    pub(crate) fn hold(
         &mut self,
         caller: Caller,
         call: SendToChannel,
@@ -270,7 +182,7 @@ impl Moderation {
     }
 
     /// The lane of a message about which no word has come until now.
-    fn take_asked(&mut self, ticket: Ticket) -> Option<Lane> {
+    pub(crate) fn take_asked(&mut self, ticket: Ticket) -> Option<Lane> {
         let lane = self.asked.remove(&ticket)?;
         if let Some(count) = self.asked_of.get_mut(&lane.0.app) {
             *count -= 1;
@@ -281,7 +193,7 @@ impl Moderation {
         Some(lane)
     }
 
-    fn note(&mut self, lane: &Lane, ticket: Ticket, verdict: Verdict) {
+    pub(crate) fn note(&mut self, lane: &Lane, ticket: Ticket, verdict: Verdict) {
         let held = self.lanes.get_mut(lane);
         let held = held.and_then(|held| held.iter_mut().find(|held| held.ticket == ticket));
         debug_assert!(held.is_some(), "a message is asked about that is not held");
@@ -290,7 +202,7 @@ impl Moderation {
         }
     }
 
-    fn give_up(&mut self, lane: &Lane, ticket: Ticket) {
+    pub(crate) fn give_up(&mut self, lane: &Lane, ticket: Ticket) {
         let held = self.lanes.get(lane);
         let held = held.and_then(|held| held.iter().find(|held| held.ticket == ticket));
         let verdict = match held.map(|held| held.otherwise) {
@@ -301,7 +213,7 @@ impl Moderation {
     }
 
     /// Takes the first of a lane, if there is a word about it.
-    fn next(&mut self, lane: &Lane) -> Option<(Held, Verdict)> {
+    pub(crate) fn next(&mut self, lane: &Lane) -> Option<(Held, Verdict)> {
         let held = self.lanes.get_mut(lane)?;
         let verdict = held.front_mut()?.verdict.take()?;
         let first = held.pop_front()?;
@@ -309,6 +221,21 @@ impl Moderation {
             self.lanes.remove(lane);
         }
         Some((first, verdict))
+    }
+
+    /// Those about which no word has come, in their order.
+    pub(crate) fn open(&self) -> Vec<Ticket> {
+        self.asked.keys().copied().collect()
+    }
+
+    /// Whether nothing is held, and nothing is to be.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.rules.is_empty() && self.lanes.is_empty()
+    }
+
+    /// The rules are others now. What is held stays so.
+    pub(crate) fn set_rules(&mut self, rules: Arc<ModerationRules>) {
+        self.rules = rules;
     }
 
     /// Whether nothing is held.
@@ -351,7 +278,7 @@ impl ModerationRule {
 }
 
 /// The answer to the sender of a refused message; without a text, nobody has looked at it.
-fn refusal(text: &str) -> Error {
+pub(crate) fn refusal(text: &str) -> Error {
     if text.is_empty() {
         return unheard();
     }

@@ -10,6 +10,7 @@ const STORE: &str = "server/store/src/contract/inbox.rs";
 const SETTINGS: &str = "proof/sim/tests/settings.rs";
 const LARGE: &str = "proof/sim/tests/large_channels.rs";
 const OUTBOX: &str = "server/hub/src/kernel/outbox.rs";
+const MODERATION: &str = "server/hub/src/moderation/tests.rs";
 const QUOTAS: &str = "server/hub/src/tests/quotas.rs";
 
 /// A limit, the file of the test that fails without it, and the test.
@@ -25,6 +26,16 @@ const PROVEN: &[(&str, &str, &str)] = &[
         "invitation_ring_again_ms",
         BOUNDS,
         "an_invitation_that_nobody_has_is_offered_again_after_its_time",
+    ),
+    (
+        "moderation_held_max",
+        MODERATION,
+        "an_app_has_so_many_questions_open",
+    ),
+    (
+        "moderation_text_bytes_max",
+        MODERATION,
+        "the_text_of_a_refusal_is_cut",
     ),
     (
         "invitations_reported_max",

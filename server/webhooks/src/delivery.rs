@@ -136,6 +136,14 @@ impl Delivery {
         }
     }
 
+    /// Whether its event names this user.
+    pub(crate) fn names(&self, user: &str) -> bool {
+        self.event.as_ref().is_some_and(|event| {
+            event.user.as_deref() == Some(user)
+                || event.detail.get("peer").and_then(|peer| peer.as_str()) == Some(user)
+        })
+    }
+
     pub(crate) fn tried(&mut self, attempt: Attempt, state: State) {
         self.state = state;
         self.attempt_count = self.attempt_count.saturating_add(1);

@@ -199,6 +199,17 @@ impl HookState {
         }
     }
 
+    /// Drops what targets have answered.
+    pub(crate) fn forget_answers(&mut self) {
+        for delivery in &mut self.recent {
+            for attempt in &mut delivery.attempts {
+                attempt.answer.clear();
+            }
+            self.changed.insert(delivery.n);
+        }
+        self.is_changed = true;
+    }
+
     fn push_out(&mut self) {
         if let Some(out) = self.recent.pop_front() {
             self.changed.insert(out.n);

@@ -159,7 +159,37 @@ impl Webhooks {
         Ok(())
     }
 
-    /// Deletes all subscriptions of an app.
+    /// Deletes the dead letters that name a user, and forgets the last deliveries, whose answers
+    /// may. Returns how many dead letters went.
+    ///
+    /// # Errors
+    /// [`Refusal`]; do it again.
+    pub async fn erase(&self, app: &str, user: &str) -> Result<usize, Refusal> {
+        let mut erased = 0;
+        for hook in self.hooks_of(app) {
+            let mut after = 0;
+            loop {
+                let letters = self.dead_letters(app, &hook.id, after, PAGE).await?;
+                let Some(last) = letters.last() else { break };
+                after = last.n;
+                let about = letters.iter().filter(|letter| letter.names(user));
+                let gone: Vec<u64> = about.map(|letter| letter.n).collect();
+                let key = |n: &u64| hook::delivery_key(app, &hook.id, Kept::Dead, *n);
+                let deletions = gone
+                    .iter()
+                    .map(|n| hook::deletion(Table::Deliveries, key(n)));
+                self.shared.records.write(deletions.collect()).await?;
+                let mut state = hook.state();
+                gone.iter().for_each(|n| state.unburied(*n));
+                erased += gone.len();
+            }
+            hook.state().forget_answers();
+            self.shared.write(&hook).await;
+        }
+        Ok(erased)
+    }
+
+    /// Deletes all subscriptions of an app, and ends its moderation.
     ///
     /// # Errors
     /// [`Refusal`]
@@ -167,7 +197,10 @@ impl Webhooks {
         for hook in self.hooks_of(app) {
             self.delete(app, &hook.id).await?;
         }
-        Ok(())
+        match self.end_moderation(app).await {
+            Err(refusal) if refusal.kind != RefusalKind::NotFound => Err(refusal),
+            _ => Ok(()),
+        }
     }
 
     /// Sends a sample to a subscription's target, outside of the order.

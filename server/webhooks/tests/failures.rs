@@ -146,6 +146,9 @@ async fn after_a_day_events_become_dead_letters_and_can_be_redelivered() {
         1
     );
 
+    let none = webhooks.erase(APP, "carol").await;
+    assert_eq!(none, Ok(0), "nobody has asked for these to go");
+
     // The stream has lost them by now, and the server was started again.
     webhooks.close().await;
     world.events.forget(APP, 2);
@@ -383,5 +386,39 @@ async fn an_apps_rate_makes_events_wait_and_drops_none() {
     assert!((1_300..=1_600).contains(&took), "{took} ms");
     assert_eq!(target.users(), users);
     assert!(webhooks.list(APP)[0].status.throttled_ms >= 1_000);
+    webhooks.close().await;
+}
+
+#[tokio::test]
+async fn what_names_an_erased_user_is_deleted() {
+    let world = World::new();
+    let target = Target::start().await;
+    target.always(Does::Status(500));
+    let webhooks = world.start().await;
+    let made = webhooks
+        .create(APP, subscription(&target.url(), &["*"]))
+        .await;
+    let id = made.expect("a webhook").id;
+    world.happen(APP, "user.login", &["alice", "bob"]);
+    until_true("a failure", || {
+        webhooks.list(APP)[0].status.failing.is_some()
+    })
+    .await;
+    world.clock.advance(25 * HOUR_MS);
+    until_true("both are dead", || webhooks.list(APP)[0].dead_letters == 2).await;
+    assert_eq!(webhooks.erase(APP, "alice").await, Ok(1));
+    let left = webhooks
+        .dead_letters(APP, &id, 0, 10)
+        .await
+        .expect("dead letters");
+    let users = left
+        .iter()
+        .filter_map(|letter| letter.event.as_ref()?.user.clone());
+    assert_eq!(users.collect::<Vec<_>>(), ["bob"]);
+    let deliveries = webhooks.deliveries(APP, &id).expect("deliveries");
+    let mut answers = deliveries.iter().flat_map(|delivery| &delivery.attempts);
+    assert!(answers.all(|attempt| attempt.answer.is_empty()));
+    webhooks.delete_app(APP).await.expect("deleted");
+    assert_eq!(world.records.rows(), 0);
     webhooks.close().await;
 }

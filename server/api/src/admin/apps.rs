@@ -230,7 +230,14 @@ pub(crate) async fn remove(
     let app = target(&principal, &path)?;
     principal.must_be_admin()?;
     let registry = api.admin().registry.clone();
+    let id = app.clone();
     let before = blocking(move || Ok(registry.delete(&app)?)).await?;
+    if let Some(webhooks) = api.webhooks.get() {
+        // The app is gone whatever comes of this: a webhook that stays has nothing to tell.
+        if let Err(refusal) = webhooks.delete_app(id.as_str()).await {
+            tracing::warn!(app = %id, %refusal, "webhooks of a deleted app were not deleted");
+        }
+    }
     audited(crate::no_content(), short(&before), Value::Null)
 }
 

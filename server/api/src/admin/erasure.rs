@@ -50,6 +50,14 @@ pub(crate) async fn erase(
     let call = request::Call::WriteUserAttributes(clear);
     let had_session = api.ask_as(&caller, &user, call).await.is_ok();
     let (erasure, files, app) = (admin.erasure.clone(), admin.files.clone(), caller.app);
+    let webhooks = api.webhooks.get();
+    let dead_letters = match webhooks {
+        Some(webhooks) => webhooks
+            .erase(app.as_str(), user.as_str())
+            .await
+            .map_err(|refusal| Fault::unavailable(refusal.detail))?,
+        None => 0,
+    };
     let erased = blocking(move || {
         let key = UserKey {
             app: app.clone(),
@@ -69,6 +77,7 @@ pub(crate) async fn erase(
             "channel_messages": erased.channel_messages,
             "attributes": erased.had_attributes || had_session,
             "files": deleted,
+            "dead_letters": dead_letters,
         }))
     })
     .await?;

@@ -16,6 +16,7 @@ use crate::kernel::Kernel;
 use crate::kernel::asks::{AskRule, AskTag, Hangs};
 use crate::kernel::caller::Caller;
 use crate::kernel::maps::{Map, NumberMap, SeededHasher, number_map};
+use crate::moderation::Moderation;
 
 /// Publications kept while the members are being fetched; beyond it the hub goes on and repairs later.
 pub(crate) const HELD_MAX: usize = 16_384;
@@ -33,6 +34,8 @@ pub(crate) struct Channels {
     pub(crate) gather_count: u64,
     /// Questions under way, by their numbers. Bound: each belongs to an open request or a channel.
     pub(crate) asks: NumberMap<ChannelAsk>,
+    /// Messages that are not in their channel's order yet.
+    pub(crate) moderation: Moderation,
 }
 
 /// What was asked of other hubs.
@@ -63,6 +66,7 @@ impl Channels {
             gathers: hasher.map(),
             gather_count: 0,
             asks: number_map(),
+            moderation: Moderation::default(),
         }
     }
 
@@ -244,6 +248,7 @@ pub(crate) struct CountGather {
 impl Channels {
     /// Asserts what holds between two inputs. Cost: O(members here).
     pub(crate) fn assert_consistent(&self, kernel: &Kernel) {
+        self.moderation.assert_consistent();
         let asks = kernel.asks.count_of(AskTag::Channels);
         assert_eq!(
             self.asks.len(),

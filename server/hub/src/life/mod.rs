@@ -6,6 +6,7 @@ pub(crate) mod grants;
 pub(crate) mod lists;
 pub(crate) mod login;
 pub(crate) mod memory;
+pub(crate) mod moderation;
 pub(crate) mod outside;
 pub(crate) mod requests;
 pub(crate) mod restore;

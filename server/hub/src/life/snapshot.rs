@@ -21,7 +21,7 @@ impl Hub {
         self.kernel.is_settling
             && self.kernel.connections.is_empty()
             && self.kernel.asks.len() == 0
-            && self.moderation.is_settled()
+            && self.channels.moderation.is_settled()
             && self.kernel.stores.len() == 0
             && self.channels.known.values().all(is_quiet)
             && self.kernel.sessions.values().all(Session::can_resume)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tidings_wire::codes::Outcome;
-use tidings_wire::limits::MODERATION_HELD_MAX;
+use tidings_wire::limits::{MODERATION_HELD_MAX, MODERATION_TEXT_BYTES_MAX};
 use tidings_wire::proto::request::Call;
 use tidings_wire::proto::server_message::Kind;
 use tidings_wire::proto::{Join, Leave, Message, SendToChannel, message, reply};
@@ -131,6 +131,24 @@ fn a_message_can_be_changed_or_refused() {
         Outcome::MessageTooLarge as u32
     );
     assert_eq!(heard(&node, bob), ["d***"]);
+}
+
+#[test]
+fn the_text_of_a_refusal_is_cut() {
+    let (mut node, alice, _) = world(Otherwise::Pass);
+    // Of two bytes each: the bound is even, and one byte more lies within a letter.
+    for (words, kept) in [
+        ("é".repeat(200), MODERATION_TEXT_BYTES_MAX),
+        (
+            format!("e{}", "é".repeat(200)),
+            MODERATION_TEXT_BYTES_MAX - 1,
+        ),
+    ] {
+        let cseq = node.call(alice, to_channel("mod.a", "x"));
+        let (ticket, _) = node.held.remove(0);
+        say(&mut node, 0, ticket, Verdict::Refuse(words));
+        assert_eq!(refusal(&node, alice, cseq).1.len(), kept);
+    }
 }
 
 #[test]

@@ -206,8 +206,9 @@ async fn act<S: AsyncWrite + Unpin>(stream: &mut S, does: &Does) -> bool {
         Does::Trickle => {
             let head = b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n";
             let mut is_open = stream.write_all(head).await.is_ok();
+            let mut beat = tokio::time::interval(Duration::from_millis(20));
             while is_open {
-                tokio::time::sleep(Duration::from_millis(20)).await;
+                beat.tick().await;
                 is_open = stream.write_all(b" ").await.is_ok();
             }
             false
