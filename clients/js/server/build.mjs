@@ -29,9 +29,16 @@ await build({
     rolldownOptions: { external: [/^node:/], output: { exports: 'named' } },
   },
 });
-const tsc = join(dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin/tsc');
+const tsc = join(
+  dirname(createRequire(import.meta.url).resolve('typescript/package.json')),
+  'bin/tsc',
+);
 const typings = join(dist, 'typings');
-execFileSync(process.execPath, [tsc, '-p', root, '--declaration', '--emitDeclarationOnly', '--outDir', typings], { stdio: 'inherit' });
+execFileSync(
+  process.execPath,
+  [tsc, '-p', root, '--declaration', '--emitDeclarationOnly', '--outDir', typings],
+  { stdio: 'inherit' },
+);
 // Each way of loading has typings of its own kind, whose imports name files of the same kind.
 for (const file of await readdir(typings)) {
   const text = await readFile(join(typings, file), 'utf8');

@@ -1,11 +1,11 @@
-/** Packs @tidings/rtm and @tidings/react as a release does, and installs the archives as an application does. */
+/** Packs @tidings/rtm, @tidings/react and @tidings/server as a release does, and installs the archives as an application does. */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const HERE = fileURLToPath(new URL('..', import.meta.url));
-const PACKAGES = ['rtm', 'react'].map((name) => join(HERE, '../../clients/js', name));
+const PACKAGES = ['rtm', 'react', 'server'].map((name) => join(HERE, '../../clients/js', name));
 /** Where the archive lies: ignored, as everything that is made. */
 const OUT = join(HERE, 'dist/package');
 

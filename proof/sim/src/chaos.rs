@@ -6,6 +6,7 @@ use tidings_client_core::CallId;
 use tidings_hub::App;
 use tidings_wire::names::AppId;
 
+use crate::backend::{Backend, Scene};
 use crate::checks::{Checker, Done, Violation};
 use crate::invitations::Invitations;
 use crate::random::Random;
@@ -108,7 +109,6 @@ mod acts;
 mod converge;
 mod leftovers;
 mod legacy;
-mod outside;
 mod restarts;
 mod settle;
 mod swarm;
@@ -127,7 +127,7 @@ struct Chaos {
     checker: Checker,
     invitations: Invitations,
     legacy: legacy::LegacyPart,
-    outside: outside::OutsidePart,
+    backend: Backend,
     random: Random,
     /// One client per user: the one that logged in last.
     clients: Vec<ClientId>,
@@ -172,7 +172,7 @@ pub fn run(config: &ChaosConfig) -> Report {
         checker: Checker::default(),
         invitations: Invitations::default(),
         legacy: legacy::LegacyPart::default(),
-        outside: outside::OutsidePart::default(),
+        backend: Backend::default(),
         clients: Vec::new(),
         users: BTreeMap::new(),
         joined: BTreeMap::new(),
@@ -198,7 +198,7 @@ pub fn run(config: &ChaosConfig) -> Report {
     }
     chaos.go_on(config);
     chaos.settle();
-    let calls = chaos.calls;
+    let calls = chaos.calls + chaos.backend.calls;
     let (gaps, received) = (chaos.checker.gaps(), chaos.checker.received());
     let received = received + chaos.legacy.received();
     let accepted = chaos.invitations.accepted();
@@ -295,7 +295,7 @@ impl Chaos {
         let until = self.world.now_ms() + ms;
         self.world.run_until(until);
         self.note_legacy();
-        self.note_outside();
+        self.backend.note(&mut self.world, &mut self.checker);
         for record in self.world.take_records() {
             self.checker.note(&record);
             self.invitations.note(&record);
@@ -347,7 +347,14 @@ impl Chaos {
             }
             self.stir();
             if config.has_outside {
-                self.act_from_outside(began ^ self.steps);
+                let text = self.text();
+                let mut scene = Scene {
+                    world: &mut self.world,
+                    checker: &mut self.checker,
+                    users: self.clients.len() as u64,
+                    channels: &CHANNELS,
+                };
+                self.backend.act(&mut scene, began ^ self.steps, text);
             }
             self.step(config, fault_percent);
         }

@@ -10,6 +10,7 @@
 //! checked), [`legacy`] (clients of the legacy protocol in the world), [`probes`] (short runs for
 //! one promise each), [`faults`] (the deliberate faults that prove the checks).
 
+mod backend;
 pub mod catalogue;
 pub mod chaos;
 pub mod checks;

@@ -30,8 +30,9 @@ mod router;
 mod routes;
 mod stored;
 mod v1;
+mod webhooks;
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tidings_hub::Apps;
@@ -39,6 +40,7 @@ use tidings_hub::ids::UserKey;
 use tidings_hub::outside::{OutsideAnswer, OutsideCall};
 use tidings_store::Submitter;
 use tidings_store::events::Events;
+use tidings_webhooks::Webhooks;
 use tidings_wire::names::{AppId, UserId};
 use tidings_wire::proto::request;
 
@@ -109,6 +111,8 @@ pub struct Api {
     pub(crate) events: Events,
     /// Authenticates the handles of queries of the history.
     handle_key: [u8; 32],
+    /// Set once, by whoever serves it; without, their routes answer 503.
+    webhooks: OnceLock<Webhooks>,
     /// Replaced as a whole; held for the time of a copy of the pointer.
     apps: RwLock<Arc<Apps>>,
     settings: Settings,
@@ -143,6 +147,7 @@ impl Api {
             keys: Arc::new(keys),
             admin,
             channel_lists: admin::Lists::default(),
+            webhooks: OnceLock::new(),
             apps: RwLock::new(apps),
             events: Events::new(store.clone()),
             stored: Stored::new(store),
@@ -178,6 +183,11 @@ impl Api {
     /// How many hubs there are.
     pub(crate) fn hubs(&self) -> u16 {
         self.hubs.hubs()
+    }
+
+    /// From now on, apps have webhooks. Only the first call counts.
+    pub fn set_webhooks(&self, webhooks: Webhooks) {
+        let _ = self.webhooks.set(webhooks);
     }
 
     /// Milliseconds since the start.

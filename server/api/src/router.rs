@@ -19,7 +19,7 @@ use crate::auth::{Caller, Principal, authenticate, check_method};
 use crate::desk::{Begun, Kind, Left};
 use crate::problem::{Convention, Fault};
 use crate::routes::Routes;
-use crate::{Api, Shared, admin, hosted, request_id, v1};
+use crate::{Api, Shared, admin, hosted, request_id, v1, webhooks};
 
 /// The source of a request, as whoever serves it knows it. Found among the request's extensions, as
 /// `Arc<dyn Stranger>`.
@@ -67,6 +67,7 @@ pub(crate) fn routes() -> Routes {
         .merge(v1::routes())
         .merge(admin::routes())
         .merge(admin::hosted_routes())
+        .merge(webhooks::routes())
 }
 
 /// Answers shorter than this are not compressed: receipts of messages above all.

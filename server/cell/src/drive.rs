@@ -143,6 +143,7 @@ fn carry_out<H: Host>(host: &mut H, effect: Effect) {
         } => host.hand_over(connection, to, resume, opened_ms),
         Effect::Used { user, word } => host.note_used(user, word),
         Effect::Answer { ticket, answer } => host.answer(ticket, answer),
+        Effect::Moderate { ticket, question } => host.moderate(ticket, *question),
         Effect::Bus(op) => apply(host, op),
         Effect::Store { ticket, op } => host.store(ticket, op),
     }

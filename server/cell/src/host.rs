@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use tidings_bus::{Bus, Crossing};
 use tidings_hub::ids::{ConnectionId, HubId, UserKey};
+use tidings_hub::moderation::HeldMessage;
 use tidings_hub::store_ops::StoreOp;
 use tidings_hub::used::Word;
 use tidings_hub::{Effect, Input, OutsideAnswer, Ticket, Time};
@@ -85,6 +86,15 @@ pub trait Host {
         debug_assert!(
             false,
             "nobody has asked from outside: {ticket:?} {answer:?}"
+        );
+    }
+
+    /// Asks an app's backend about a message that is held; the word is given as `Input::Moderated`.
+    /// Never called for a host that has given no `Input::Moderation`.
+    fn moderate(&mut self, ticket: Ticket, question: HeldMessage) {
+        debug_assert!(
+            false,
+            "nobody has asked for moderation: {ticket:?} {question:?}"
         );
     }
 

@@ -29,6 +29,7 @@ use crate::kernel::stores::StoreTag;
 use crate::kernel::timers::Timer;
 use crate::kernel::users::{Recalled, Stage};
 use crate::life::state::{Logins, Memory};
+use crate::moderation::Moderation;
 use crate::peers::state::Peers;
 use crate::presence::Presence;
 use crate::store_ops::StoreAnswer;
@@ -45,6 +46,7 @@ pub struct Hub {
     pub(crate) attributes: Attributes,
     pub(crate) history: History,
     pub(crate) invitations: Invitations,
+    pub(crate) moderation: Moderation,
     pub(crate) memory: Memory,
     pub(crate) is_draining: bool,
     /// The one pong frame.
@@ -106,6 +108,7 @@ impl Hub {
             attributes: Attributes::default(),
             history: History::default(),
             invitations: Invitations::new(hasher),
+            moderation: Moderation::default(),
             memory: Memory::default(),
             is_draining: false,
             pong: encode_server(Kind::Pong(Pong {})),
@@ -151,6 +154,7 @@ impl Hub {
         self.attributes.assert_consistent(&self.kernel);
         self.history.assert_consistent(&self.kernel);
         self.invitations.assert_consistent(&self.kernel);
+        self.moderation.assert_consistent();
         self.memory.assert_consistent(&self.kernel);
         assert!(
             !self.kernel.is_settling || self.kernel.connections.is_empty(),
@@ -222,6 +226,8 @@ impl Hub {
                 self.handle_resume((connection, opened_ms), resume, out);
             }
             Input::Outside { ticket, call } => self.handle_outside(ticket, call, out),
+            Input::Moderation(rules) => self.handle_moderation(rules),
+            Input::Moderated { ticket, verdict } => self.handle_verdict(ticket, *verdict, out),
             Input::Bus(input) => self.handle_bus(input, out),
             Input::Store { ticket, answer } => self.handle_store_answer(ticket, answer, out),
             Input::Apps(apps) => self.handle_apps(apps, out),
@@ -353,6 +359,7 @@ impl Hub {
                 Timer::LostUser(user, lost_ts) => {
                     Attributes::drop_lost_attributes(*user, lost_ts, &mut self.kernel, out)
                 }
+                Timer::Held(ticket) => self.check_held(ticket, out),
                 Timer::Sweep => self.attributes.sweep_attributes(&mut self.kernel, out),
                 Timer::HistorySweep => {
                     self.history.sweep_histories(&mut self.kernel, out);

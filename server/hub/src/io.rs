@@ -10,6 +10,7 @@ use crate::bus_ops::{BusInput, BusOp};
 use crate::config::{Apps, Traits};
 use crate::grant::Grant;
 use crate::ids::{ConnectionId, HubId, InvitationId, UserKey};
+use crate::moderation::{HeldMessage, ModerationRules, Verdict};
 use crate::outside::{OutsideAnswer, OutsideCall};
 use crate::rates::{Used, Word};
 use crate::store_ops::{StoreAnswer, StoreOp};
@@ -115,6 +116,15 @@ pub enum Input {
         /// The call.
         call: OutsideCall,
     },
+    /// Which messages are held for the word of their app's backend; replaces what was before.
+    Moderation(Arc<ModerationRules>),
+    /// The word about a message that was held: [`Effect::Moderate`].
+    Moderated {
+        /// As it came with the question.
+        ticket: Ticket,
+        /// The word.
+        verdict: Box<Verdict>,
+    },
     /// The bus has something.
     Bus(BusInput),
     /// The store has answered.
@@ -196,6 +206,14 @@ pub enum Effect {
         ticket: Ticket,
         /// What has come of it.
         answer: OutsideAnswer,
+    },
+    /// Ask the app's backend about a message, which is held until then; answered by [`Input::Moderated`], and after
+    /// the time of the app's rule not waited for.
+    Moderate {
+        /// Comes back with the word; unique among the questions of one hub and life.
+        ticket: Ticket,
+        /// What is asked.
+        question: Box<HeldMessage>,
     },
     /// Do something on the bus.
     Bus(BusOp),

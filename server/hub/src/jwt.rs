@@ -1,7 +1,8 @@
-//! How an app checks JSON Web Tokens: keys from its settings, and those of a key set that somebody outside loads.
+//! How an app checks JSON Web Tokens: keys from its settings, and those of a key set that somebody
+//! outside loads.
 //!
-//! A hub fetches nothing. It is given new keys with [`crate::Input::Apps`], and says by [`Wanted`] that a token
-//! named a key which it does not have.
+//! A hub fetches nothing. It is given new keys with [`crate::Input::Apps`], and says by [`Wanted`]
+//! that a token named a key which it does not have.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -31,7 +32,8 @@ pub enum KeySource {
     Url {
         /// `https://…`, or `http://…` where the operator allows it.
         url: String,
-        /// PEM file of the authorities that may have signed the place's certificate; `None` = the public ones.
+        /// PEM file of the authorities that may have signed the place's certificate; `None` = the
+        /// public ones.
         authorities: Option<PathBuf>,
     },
 }
@@ -73,8 +75,8 @@ impl JwtLogins {
         &self.wanted
     }
 
-    /// Goes on with the set that was loaded before, if it is the same one. A file that was just read keeps what was
-    /// read.
+    /// Goes on with the set that was loaded before, if it is the same one. A file that was just
+    /// read keeps what was read.
     pub(crate) fn going_on(&mut self, before: &Self) {
         if self.source.is_none() || self.source != before.source {
             return;
@@ -85,7 +87,8 @@ impl JwtLogins {
         }
     }
 
-    /// A token named a key that is not there. Says whether it may be there soon: its bearer should try again.
+    /// A token named a key that is not there. Says whether it may be there soon: its bearer should
+    /// try again.
     pub(crate) fn misses_key(&self) -> bool {
         match self.source {
             Some(KeySource::Url { .. }) => self.wanted.ask(),
@@ -96,8 +99,8 @@ impl JwtLogins {
 
 /// Whether a key set should be loaded before its time: shared by all hubs and whoever loads it.
 ///
-/// It is one number, so that nobody waits for anybody. Strangers can name keys as they like; while the set is fresh,
-/// that has no effect.
+/// It is one number, so that nobody waits for anybody. Strangers can name keys as they like; while
+/// the set is fresh, that has no effect.
 #[derive(Debug, Clone, Default)]
 pub struct Wanted(Arc<AtomicU8>);
 

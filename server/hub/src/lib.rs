@@ -56,6 +56,7 @@ pub mod io;
 pub mod jwt;
 mod kernel;
 mod life;
+pub mod moderation;
 pub mod outside;
 mod peers;
 mod presence;

@@ -150,6 +150,7 @@ impl Rig {
                     }
                 }
                 Effect::Answer { ticket, answer } => self.answers.push((ticket, answer)),
+                Effect::Moderate { .. } => {}
                 Effect::Close { .. } | Effect::HandOver { .. } | Effect::Used { .. } => {}
             }
         }

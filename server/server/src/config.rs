@@ -15,6 +15,7 @@ use crate::api::ApiConfig;
 use crate::media::{AppRule, Shares};
 use crate::network::Network;
 use crate::origins::Origins;
+use crate::webhooks::WebhooksConfig;
 
 /// Most hubs of one node: the width of a topic's home and of the connection names leaves more, but
 /// no machine that we know of has more cores.
@@ -63,6 +64,8 @@ pub struct ServerConfig {
     pub memory_max: Option<u64>,
     /// The server-side HTTP API.
     pub api: ApiConfig,
+    /// How webhooks are delivered.
+    pub webhooks: WebhooksConfig,
     /// The legacy protocol.
     pub legacy: LegacyConfig,
     /// Whether the answer to a handshake names the hub that took the connection. For tests that
@@ -116,6 +119,7 @@ impl ServerConfig {
             limits: Limits::default(),
             memory_max: None,
             api: ApiConfig::default(),
+            webhooks: WebhooksConfig::default(),
             legacy: LegacyConfig::default(),
             names_hubs: false,
             drain_window_ms: 0,

@@ -63,6 +63,9 @@ pub enum StartError {
         /// The reader's message after a colon, if there is one.
         detail: String,
     },
+    /// Webhooks cannot be delivered.
+    #[error("webhooks cannot start: {0}")]
+    Webhooks(#[source] tidings_webhooks::StartError),
     /// Clients would be disconnected over too long a time.
     #[error("a drain of {0} ms is too long; at most {max} ms are allowed", max = crate::config::DRAIN_WINDOW_MS_MAX)]
     DrainWindow(u64),
@@ -122,6 +125,9 @@ impl StartError {
             Self::TlsPair { .. } => {
                 "give the key that the certificate was made for, with the certificate first in its file"
                     .into()
+            }
+            Self::Webhooks(_) => {
+                "check the certificates of --webhooks-ca, and the store with `tidings store verify`".into()
             }
             Self::System { .. } => {
                 "check the system's limits on threads, memory and open files".into()

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use tidings_bus::{Crossing, Router};
 use tidings_cell::{Cell, Closing, Host, RecentLogins};
 use tidings_hub::ids::{ConnectionId, HubId, UserKey};
+use tidings_hub::moderation::HeldMessage;
 use tidings_hub::store_ops::StoreOp;
 use tidings_hub::used::Word;
 use tidings_hub::{Input, OutsideAnswer, Ticket, Time};
@@ -136,6 +137,10 @@ impl Host for Worker {
 
     fn answer(&mut self, ticket: Ticket, answer: OutsideAnswer) {
         self.answer_outside(ticket, answer);
+    }
+
+    fn moderate(&mut self, ticket: Ticket, question: HeldMessage) {
+        self.ask_backend(ticket, question);
     }
 
     fn note_used(&mut self, user: UserKey, word: Word) {

@@ -52,6 +52,7 @@ mod listen;
 mod mailbox;
 mod media;
 mod memory;
+mod moderating;
 mod network;
 mod origins;
 mod outgoing;
@@ -64,6 +65,7 @@ mod security;
 mod server;
 mod stream;
 mod tls;
+mod webhooks;
 mod worker;
 mod writing;
 
@@ -80,6 +82,7 @@ pub use network::{Network, NetworkError};
 pub use origins::{OriginError, OriginPattern, Origins, Page};
 pub use report::{HubReport, NodeReport};
 pub use server::{RunningServer, Server, ServerHandle};
+pub use webhooks::WebhooksConfig;
 // What a configuration is made of, so that a program needs no other crate for it.
 pub use tidings_api::admin;
 pub use tidings_api::keys::{FixedKeys, KeyEntry, Keys, Role, hash_secret, split as split_key};
@@ -95,5 +98,6 @@ pub use tidings_hub::{
 pub use tidings_legacy::AppRules;
 pub use tidings_store::embedded::DiskReserve;
 pub use tidings_store::{Access, Status as StoreStatus};
+pub use tidings_webhooks::{Range, Rules as WebhookRules};
 pub use tidings_wire::names::{AppId, NameError, NameRule, UserId};
 pub use tidings_wire::rates::Rate;

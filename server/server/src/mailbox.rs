@@ -10,6 +10,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use mio::Waker;
 use tidings_bus::Crossing;
 use tidings_hub::ids::ConnectionId;
+use tidings_hub::moderation::{ModerationRules, Verdict};
 use tidings_hub::outside::{OutsideAnswer, OutsideCall};
 use tidings_hub::store_ops::StoreAnswer;
 use tidings_hub::{Apps, Pressure, Snapshot, Ticket};
@@ -44,6 +45,13 @@ pub(crate) enum Envelope {
     Stored { ticket: Ticket, answer: StoreAnswer },
     /// A call from outside.
     Outside(Box<Asked>),
+    /// Which messages are held has changed.
+    Moderation(Arc<ModerationRules>),
+    /// The word about a message that the hub holds.
+    Moderated {
+        ticket: Ticket,
+        verdict: Box<Verdict>,
+    },
     /// The set of apps has changed.
     Apps(Arc<Apps>),
     /// A measurement of the node's memory.

@@ -38,9 +38,11 @@ use crate::media::{Bounds, Directory, MediaStore};
 use crate::memory::{
     Intake, MEMORY_MIN, Watch, give_back_freed, memory_allocated, memory_max_default, memory_used,
 };
+use crate::moderating;
 use crate::readiness::{Phase, Readiness};
 use crate::report::{HubReport, NodeReport};
 use crate::tls::Tls;
+use crate::webhooks::{self, WebhooksThread};
 use crate::worker::{LISTENER, Node, WAKER, Worker, WorkerParts};
 use crate::{http, kept_sessions, listen};
 
@@ -137,6 +139,9 @@ impl Server {
             settings,
             seed: seed()?,
         });
+        let on_rules = moderating::on_rules(mailboxes.clone());
+        let webhooks = webhooks::start(config.webhooks, committer.submitter(), on_rules)?;
+        api.set_webhooks(webhooks.webhooks());
         let api_router = tidings_api::router(api.clone());
         let (http, http_thread) = http::start(http::HttpParts {
             readiness: readiness.clone(),
@@ -179,6 +184,7 @@ impl Server {
             limits,
             tls: tls.as_ref().map(Tls::config),
             http,
+            webhooks: webhooks.webhooks(),
             readiness: readiness.clone(),
             names_hubs: config.names_hubs,
             legacy,
@@ -252,6 +258,7 @@ impl Server {
             api_port,
             place,
             key_sets: sets,
+            webhooks,
             http_thread,
             committer,
         };
@@ -456,6 +463,7 @@ struct Supervisor {
     api_port: Option<ApiPort>,
     place: Arc<AppsPlace>,
     key_sets: KeySets,
+    webhooks: WebhooksThread,
     http_thread: JoinHandle<()>,
     committer: Committer,
 }
@@ -505,6 +513,8 @@ impl Supervisor {
             // A panic in a hub's thread ends the process.
             snapshots.extend(worker.join().ok().flatten());
         }
+        // Order: what they write down is the last that the store is given by anybody but callers.
+        self.webhooks.stop();
         // Order: no hub is left that could hand anything in.
         self.committer.close();
         if let Some(directory) = self.directory {

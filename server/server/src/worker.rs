@@ -23,6 +23,7 @@ use tidings_hub::store_ops::{StoreAnswer, StoreOp};
 use tidings_hub::used::UsedRates;
 use tidings_hub::{Hub, HubConfig, Input, Pressure, Snapshot, Ticket, Time};
 use tidings_store::Submitter;
+use tidings_webhooks::Webhooks;
 use tidings_wire::codes::CloseCode;
 use tidings_wire::limits::REPLAY_BYTES_MAX;
 use tidings_wire::names::AppId;
@@ -85,6 +86,8 @@ pub(crate) struct Node {
     pub(crate) limits: Limits,
     pub(crate) tls: Option<Arc<rustls::ServerConfig>>,
     pub(crate) http: HttpDoor,
+    /// Who asks backends about messages that are held.
+    pub(crate) webhooks: Webhooks,
     pub(crate) readiness: Arc<Readiness>,
     /// Whether answers to handshakes name their hub.
     pub(crate) names_hubs: bool,
@@ -435,6 +438,10 @@ impl Worker {
             Envelope::Returned(returned) => self.door.returned.push_back(*returned),
             Envelope::Stored { ticket, answer } => self.give(Input::Store { ticket, answer }),
             Envelope::Outside(asked) => self.ask(*asked),
+            Envelope::Moderation(rules) => self.give(Input::Moderation(rules)),
+            Envelope::Moderated { ticket, verdict } => {
+                self.give(Input::Moderated { ticket, verdict });
+            }
             Envelope::Apps(apps) => {
                 self.door.has_page_rules = has_own_rules(&apps);
                 let has_rates = |app: &AppId| apps.settings(app).rate_limits;

@@ -1,6 +1,7 @@
-//! Key sets of login servers: what is taken, and what is refused with words, by HTTP, by TLS and from a file.
+//! Key sets of login servers: what is taken, and what is refused with words, by HTTP, by TLS and
+//! from a file.
 
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,7 +11,8 @@ use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use tidings_server::{KeySource, load_key_set};
 
-const SET: &str = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"one","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+const SET: &str = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"one",
+    "x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
 
 /// Answers one request with these bytes; gives back what was asked.
 fn answer_once(answer: Vec<u8>) -> (SocketAddr, JoinHandle<String>) {
@@ -171,4 +173,6 @@ fn a_file_is_read_within_bounds() {
     assert_eq!(load(), Ok(1));
     std::fs::write(&path, " ".repeat(70_000)).expect("written");
     assert!(load().expect_err("large").contains("more than 65536"));
+    let device = load_key_set(&KeySource::File("/dev/zero".into()));
+    assert!(device.expect_err("endless").contains("no file"));
 }

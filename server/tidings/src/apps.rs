@@ -246,15 +246,7 @@ fn show(arguments: &ShowArguments) -> Result<(), Failure> {
         let origin = origin(entry.settings.contains_key(name));
         let _ = writeln!(text, "  {name:<28} {value:<12} {origin}");
     }
-    text += "\nJSON Web Tokens\n";
-    match &entry.jwt {
-        None => text += "  not taken; give a key: tidings app set ID jwt.NAME=VALUE\n",
-        Some(jwt) => {
-            for (name, value) in jwt.shown() {
-                let _ = writeln!(text, "  jwt.{name:<24} {value}");
-            }
-        }
-    }
+    text += &jwt_text(entry);
     text += "\nrates: calls/milliseconds\n";
     for (kind, name) in RateKind::named() {
         let rate = app.rates.get(kind);
@@ -310,6 +302,20 @@ fn no_change(change: &str) -> Failure {
         format!("{change:?} is no NAME=VALUE"),
         "for example keep_user_attributes=true, or message=60/1s for a rate",
     )
+}
+
+/// An app's rules for JSON Web Tokens, in lines.
+fn jwt_text(entry: &Entry) -> String {
+    let mut text = "\nJSON Web Tokens\n".to_owned();
+    match &entry.jwt {
+        None => text += "  not taken; give a key: tidings app set ID jwt.NAME=VALUE\n",
+        Some(jwt) => {
+            for (name, value) in jwt.shown() {
+                let _ = writeln!(text, "  jwt.{name:<24} {value}");
+            }
+        }
+    }
+    text
 }
 
 /// Sets one of the rules for JSON Web Tokens; with the last of them, they go.

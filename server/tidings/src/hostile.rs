@@ -13,7 +13,9 @@ use crate::settings::Settings;
 const SETTINGS: &str = "listen = \"127.0.0.1:0\"\nhubs = 3\ndev = true\napp = [\"0123456789abcdef0123456789abcdef\"]\n\
     disk-reserve = 5\ntrusted-proxy = [\"127.0.0.1\", \"10.0.0.0/8\"]\nlog = \"warn\"\n# größer\n";
 const APPS: &str = "[[app]]\nid = \"0123456789abcdef0123456789abcdef\"\nname = \"größer\"\n\
-    certificates = [\"fedcba9876543210fedcba9876543210\"]\nbanned = [\"bob\"]\n[app.settings]\nrate-limits = false\n";
+    certificates = [\"fedcba9876543210fedcba9876543210\"]\nbanned = [\"bob\"]\n\
+    [app.jwt]\nsecrets = [\"0123456789abcdef0123456789abcdef\"]\njwks_url = \"https://a.example/\"\nleeway_s = 5\n\
+    [app.settings]\nrate-limits = false\n";
 
 /// A folder for this process, created by the test.
 fn folder() -> PathBuf {

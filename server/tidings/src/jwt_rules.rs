@@ -1,6 +1,7 @@
 //! An app's keys and rules for JSON Web Tokens: the table `jwt` of its entry in `apps.toml`.
 
 use std::fs;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer, Serialize};
@@ -127,7 +128,8 @@ impl JwtEntry {
         if keys.is_empty() && source.is_none() {
             return Err(Failure::new(
                 "jwt has no key, so that it would let nobody in",
-                "set one of jwt.secrets, jwt.public_keys, jwt.public_key_files, jwt.jwks_file, jwt.jwks_url",
+                "set one of jwt.secrets, jwt.public_keys, jwt.public_key_files, jwt.jwks_file, \
+                 jwt.jwks_url",
             ));
         }
         let loaded = match &source {
@@ -176,8 +178,8 @@ impl JwtEntry {
                 check_key_url(url, self.jwks_allow_http).map_err(|why| {
                     Failure::new(
                         format!("setting jwt.jwks_url cannot be {url:?}: {why}"),
-                        "give the address of a JSON Web Key Set, for example https://login.example.org/.well-known/jwks.json; \
-                         http needs jwt.jwks_allow_http=true",
+                        "give the address of a JSON Web Key Set, for example \
+                         https://login.example.org/.well-known/jwks.json; http needs jwt.jwks_allow_http=true",
                     )
                 })?;
                 if let Some(path) = &self.jwks_authorities {
@@ -367,13 +369,18 @@ fn read_file(name: &str, path: &Path) -> Result<String, Failure> {
     if !path.is_absolute() {
         return Err(cannot("the path does not begin with /".into()));
     }
-    let bytes = fs::metadata(path)
-        .map_err(|error| cannot(error.to_string()))?
-        .len();
-    if bytes > FILE_BYTES_MAX {
-        return Err(cannot(format!("it has {bytes} bytes")));
+    let found = fs::metadata(path).map_err(|error| cannot(error.to_string()))?;
+    if !found.is_file() {
+        return Err(cannot("it is no file".into()));
     }
-    fs::read_to_string(path).map_err(|error| cannot(error.to_string()))
+    if found.len() > FILE_BYTES_MAX {
+        return Err(cannot(format!("it has {} bytes", found.len())));
+    }
+    let mut text = String::new();
+    let file = fs::File::open(path).map_err(|error| cannot(error.to_string()))?;
+    let read = file.take(FILE_BYTES_MAX).read_to_string(&mut text);
+    read.map_err(|error| cannot(error.to_string()))?;
+    Ok(text)
 }
 
 fn read_key_set(path: &Path) -> Result<KeySet, Failure> {
@@ -434,7 +441,7 @@ mod tests {
     #[test]
     fn what_cannot_be_is_told_without_secrets() {
         let secret = ("secrets", SECRET);
-        let cases: [(&[(&str, &str)], &str); 16] = [
+        let cases: [(&[(&str, &str)], &str); 17] = [
             (&[], "no key"),
             (&[("secrets", "short and secret")], "16 bytes"),
             (&[("secrets", "[5]")], "cannot be read"),
@@ -451,6 +458,7 @@ mod tests {
             (&[("public_keys", "-----BEGIN")], "no block"),
             (&[("public_key_files", "key.pem")], "begin with /"),
             (&[("jwks_file", "/nowhere/jwks.json")], "/nowhere/jwks.json"),
+            (&[("jwks_file", "/dev/zero")], "no file"),
             (&[("jwks_url", "http://login.example.org/jwks")], "http"),
             (&[("jwks_url", "ftp://login.example.org/jwks")], "ftp"),
             (

@@ -22,8 +22,9 @@
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
-use crate::check::{Format, Granted, Policy, TokenId};
+use crate::door::Format;
 use crate::encoding::{decode_base64, encode_base64};
+use crate::grant::{Granted, Policy, TokenId};
 use crate::keys::{AppKeys, BuildError, KEY_CHARS, check_form, has_key_form};
 use crate::reader::Reader;
 use crate::refusal::{Flaw, Refusal, TokenUser};

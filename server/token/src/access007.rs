@@ -19,8 +19,9 @@
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
-use crate::check::{Format, Granted, Policy, TokenId};
+use crate::door::Format;
 use crate::encoding::{decode_base64, deflate, encode_base64, inflate};
+use crate::grant::{Granted, Policy, TokenId};
 use crate::keys::{AppKeys, BuildError, check_form, has_key_form, put_bytes};
 use crate::reader::Reader;
 use crate::refusal::{Flaw, Refusal, TokenUser};

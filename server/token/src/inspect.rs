@@ -4,7 +4,9 @@ use std::fmt;
 
 use crate::access006;
 use crate::access007::{self, Header};
-use crate::check::{Format, Policy, TokenId};
+use crate::check::format_of;
+use crate::door::Format;
+use crate::grant::{Policy, TokenId};
 use crate::jwt::{Algorithm, Parts};
 use crate::refusal::Flaw;
 use crate::rights::Permissions;
@@ -78,7 +80,7 @@ pub fn inspect(token: &str) -> Result<Inspection, Flaw> {
     if bytes > bytes_max {
         return Err(Flaw::TooLong { bytes, bytes_max });
     }
-    match Format::of(token)? {
+    match format_of(token)? {
         Format::Signaling => inspect_signaling(token),
         Format::Access006 => inspect_006(token),
         Format::Access007 => {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::jwt::Verifier;
+use crate::jwt::verifier::Verifier;
 
 /// Length of an app id and of a certificate, in characters.
 pub(crate) const KEY_CHARS: usize = 32;

@@ -11,7 +11,7 @@
 //! what an app *without* a certificate does; such an app asks for no token, so nobody calls
 //! [`check`] for it.
 //!
-//! **Reading order.** `check` (doors, policy, dispatch), then one file per format: `signaling`,
+//! **Reading order.** `door` and `grant` (what is asked, what is granted), `check` (dispatch), then one file per format: `signaling`,
 //! `access006`, `access007` with its `service` list, `jwt`; `rights` says what a permission list allows;
 //! `refusal` is every way in which a token can fail; `encoding` and `reader` are the bounded
 //! base64, zlib and field readers that face the bytes of strangers.
@@ -44,7 +44,9 @@
 mod access006;
 mod access007;
 mod check;
+mod door;
 mod encoding;
+mod grant;
 mod inspect;
 pub mod jwt;
 mod keys;
@@ -56,7 +58,9 @@ mod signaling;
 
 pub use access006::build_006;
 pub use access007::{NewAccess007, build_007};
-pub use check::{Door, Format, Granted, NEVER, Policy, TokenId, check};
+pub use check::check;
+pub use door::{Door, Format};
+pub use grant::{Granted, NEVER, Policy, TokenId};
 pub use inspect::{Inspection, JwtInspection, ServiceInspection, inspect};
 pub use keys::{AppKeys, BuildError};
 pub use refusal::{Flaw, Refusal, TokenUser};

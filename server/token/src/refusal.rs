@@ -2,8 +2,9 @@
 //!
 //! Messages carry values (ids, times, lengths) but never a token, a signature or a certificate.
 
-use crate::check::{Door, Format};
-use crate::jwt::{Algorithm, JwtFlaw};
+use crate::door::{Door, Format};
+use crate::jwt::flaw::JwtFlaw;
+use crate::jwt::key::Algorithm;
 
 /// Why a token does not let its bearer in.
 ///
@@ -47,7 +48,10 @@ pub enum Refusal {
         user_id: String,
     },
     /// A JSON Web Token asks for a key that the app does not have, or has not loaded yet.
-    #[error("the token is signed with {algorithm} and {}; none of the app's {keys} key(s) is that", key_named(.key_id.as_ref()))]
+    #[error(
+        "the token is signed with {algorithm} and {}; none of the app's {keys} key(s) is that",
+        key_named(.key_id.as_ref())
+    )]
     NoSuchKey {
         /// How it is signed.
         algorithm: Algorithm,
@@ -83,7 +87,10 @@ pub enum Refusal {
         wanted: String,
     },
     /// A JSON Web Token that counts from a later time on.
-    #[error("the token is valid from {from_unix_s} on, {} s from now", from_unix_s.saturating_sub(*now_unix_s))]
+    #[error(
+        "the token is valid from {from_unix_s} on, {} s from now",
+        from_unix_s.saturating_sub(*now_unix_s)
+    )]
     NotYetValid {
         /// When it begins, Unix seconds.
         from_unix_s: u64,
@@ -141,7 +148,7 @@ impl Refusal {
                 "Sign with the very key that the app's jwt settings hold, byte for byte."
             }
             Self::WrongClaim { .. } => {
-                "Issue the token for this app, or correct issuers, audiences or app_claim in its jwt settings."
+                "Issue the token for this app, or correct jwt.issuers, jwt.audiences or jwt.app_claim."
             }
             Self::NotYetValid { .. } => "Correct the clock of the host that issues tokens.",
             Self::Expired { .. } => "Fetch a fresh token from the app's backend.",

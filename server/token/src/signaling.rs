@@ -10,7 +10,7 @@
 use md5::{Digest, Md5};
 use subtle::ConstantTimeEq;
 
-use crate::check::{Granted, Policy};
+use crate::grant::{Granted, Policy};
 use crate::keys::{AppKeys, BuildError, check_form, has_key_form};
 use crate::refusal::{Flaw, Refusal};
 use crate::rights::Rights;

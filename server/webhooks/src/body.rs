@@ -1,6 +1,6 @@
 //! The body of a notice: the frame of rest 10.2.
 
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::kinds::{self, TEST};
@@ -13,6 +13,14 @@ const PRODUCT: u32 = 0;
 /// What a notice about `event` says, sent at `now_ms`. `webhook` is the subscription's id.
 #[must_use]
 pub fn notice(app: &str, webhook: &str, event: &Event, now_ms: u64) -> Vec<u8> {
+    let mut body = frame(app, event, now_ms);
+    body["webhookId"] = json!(webhook);
+    body["cursor"] = json!(event.place);
+    serde_json::to_vec(&body).expect("JSON is written")
+}
+
+/// What notices and questions have in common.
+pub(crate) fn frame(app: &str, event: &Event, now_ms: u64) -> Value {
     let mut payload = Map::new();
     if let Some(user) = &event.user {
         payload.insert("account".to_owned(), json!(user));
@@ -26,19 +34,16 @@ pub fn notice(app: &str, webhook: &str, event: &Event, now_ms: u64) -> Vec<u8> {
     for (name, value) in &event.detail {
         payload.insert(camel(name), value.clone());
     }
-    let body = json!({
+    json!({
         "noticeId": notice_id(app, event),
         "productId": PRODUCT,
         "eventType": kinds::number(&event.kind),
         "type": event.kind,
         "appId": app,
-        "webhookId": webhook,
         "notifyMs": now_ms,
         "eventMs": event.at_ms,
-        "cursor": event.place,
         "payload": payload,
-    });
-    serde_json::to_vec(&body).expect("JSON is written")
+    })
 }
 
 /// The id of an event: equal in repeats, in every subscription, and after a restart.
@@ -91,8 +96,6 @@ fn camel(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
-
     use super::*;
 
     fn login() -> Event {

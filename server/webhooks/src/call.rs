@@ -12,6 +12,7 @@ use hyper::header::{CONTENT_TYPE, HOST, RETRY_AFTER, USER_AGENT};
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
+use tidings_wire::limits::WEBHOOK_ANSWER_BYTES_MAX as ANSWER_BYTES_MAX;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
@@ -23,8 +24,6 @@ use crate::guard::{Forbidden, Rules, Target};
 use crate::resolve::Resolver;
 use crate::slots::NamePermit;
 
-/// Bytes of an answer that are read. What is behind is not, and the connection is closed.
-pub const ANSWER_BYTES_MAX: usize = 64 * 1024;
 /// Bytes of an answer's head.
 const HEAD_BYTES_MAX: usize = 32 * 1024;
 /// Addresses of one name that are tried.

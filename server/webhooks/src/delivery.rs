@@ -3,19 +3,19 @@
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::call::{Answer, CallError};
 use crate::sources::Event;
 
-/// Deliveries of a subscription that are remembered.
-pub const DELIVERIES_MAX: usize = 100;
 /// Attempts that are remembered of one delivery.
 const ATTEMPTS_MAX: usize = 10;
 /// Characters of an answer that are remembered.
 const ANSWER_CHARS_MAX: usize = 512;
 
 /// One event on its way to a target.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = WebhookDelivery)]
 pub struct Delivery {
     /// Its number in the subscription, from 1.
     pub n: u64,
@@ -35,6 +35,7 @@ pub struct Delivery {
     /// How many attempts there were.
     pub attempt_count: u32,
     /// The last of them.
+    #[schema(value_type = Vec<Attempt>)]
     pub attempts: VecDeque<Attempt>,
     /// Of a dead letter: what to deliver, since the stream may have lost it by then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -42,7 +43,8 @@ pub struct Delivery {
 }
 
 /// What became of a delivery.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = WebhookDeliveryState)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// The target has it.
@@ -56,7 +58,8 @@ pub enum State {
 }
 
 /// One call of a target.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = WebhookAttempt)]
 pub struct Attempt {
     /// When it began, in Unix milliseconds.
     pub at_ms: u64,
@@ -144,7 +147,8 @@ impl Delivery {
 }
 
 /// Where a subscription is: one record on disk.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = WebhookStatus)]
 #[serde(default)]
 pub struct Progress {
     /// The place behind the last event that is done with.
@@ -169,7 +173,8 @@ pub struct Progress {
 }
 
 /// A target that does not take notices.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = WebhookFailing)]
 pub struct Failing {
     /// When the first attempt failed, in Unix milliseconds.
     pub since_ms: u64,

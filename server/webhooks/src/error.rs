@@ -3,6 +3,8 @@
 /// The field of a request that is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Field {
+    /// `channels`
+    Channels,
     /// `enabled`
     Enabled,
     /// `events`
@@ -11,6 +13,8 @@ pub enum Field {
     Filter,
     /// `secret`
     Secret,
+    /// `timeout_ms`
+    TimeoutMs,
     /// `url`
     Url,
 }
@@ -20,10 +24,12 @@ impl Field {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
+            Self::Channels => "channels",
             Self::Enabled => "enabled",
             Self::Events => "events",
             Self::Filter => "filter",
             Self::Secret => "secret",
+            Self::TimeoutMs => "timeout_ms",
             Self::Url => "url",
         }
     }
@@ -53,19 +59,15 @@ pub struct Refusal {
     /// What is wrong, with the values.
     pub detail: String,
     /// What to do about it.
-    pub hint: String,
+    pub hint: &'static str,
 }
 
 impl Refusal {
-    pub(crate) fn new(kind: RefusalKind, detail: String, hint: &str) -> Self {
-        Self {
-            kind,
-            detail,
-            hint: hint.to_owned(),
-        }
+    pub(crate) fn new(kind: RefusalKind, detail: String, hint: &'static str) -> Self {
+        Self { kind, detail, hint }
     }
 
-    pub(crate) fn field(field: Field, detail: String, hint: &str) -> Self {
+    pub(crate) fn field(field: Field, detail: String, hint: &'static str) -> Self {
         Self::new(RefusalKind::Field(field), detail, hint)
     }
 }

@@ -80,7 +80,7 @@ impl Rules {
     /// [`Refusal`] of the field `url`: not a URL, another scheme, a user name in it, a port or a
     /// literal address that may not be called.
     pub fn target(&self, url: &str) -> Result<Target, Refusal> {
-        let refuse = |detail: String, hint: &str| Refusal::field(Field::Url, detail, hint);
+        let refuse = |detail: String, hint: &'static str| Refusal::field(Field::Url, detail, hint);
         if url.len() > URL_BYTES_MAX {
             let detail = format!(
                 "url has {} bytes, and at most {URL_BYTES_MAX} are allowed",

@@ -5,17 +5,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
+use tidings_wire::limits::{
+    WEBHOOK_DEAD_LETTER_BYTES_MAX as DEAD_LETTER_BYTES_MAX,
+    WEBHOOK_DEAD_LETTERS_MAX as DEAD_LETTERS_MAX, WEBHOOK_DELIVERIES_KEPT_MAX as DELIVERIES_MAX,
+    WEBHOOK_RETRY_MS,
+};
 use tokio::sync::Notify;
 
-use crate::delivery::{Attempt, DELIVERIES_MAX, Delivery, Failing, Progress, State};
-use crate::retry::{self, RETRY_FOR};
+use crate::delivery::{Attempt, Delivery, Failing, Progress, State};
+use crate::retry;
 use crate::sources::{Change, Event, Table};
 use crate::subscription::Subscription;
-
-/// Dead letters that a subscription keeps; above, the oldest are dropped and counted.
-pub const DEAD_LETTERS_MAX: usize = 500;
-/// Bytes of dead letters that a subscription keeps.
-pub const DEAD_LETTER_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// A subscription.
 #[derive(Debug)]
@@ -237,8 +237,8 @@ impl HookState {
     /// target began to fail, whichever is later. `None` while the target takes notices.
     pub(crate) fn given_up_ms(&self, event: &Event) -> Option<u64> {
         let failing = self.progress.failing.as_ref()?;
-        let whole = u64::try_from(RETRY_FOR.as_millis()).unwrap_or(u64::MAX);
-        Some(failing.since_ms.max(event.at_ms).saturating_add(whole))
+        let begun_ms = failing.since_ms.max(event.at_ms);
+        Some(begun_ms.saturating_add(WEBHOOK_RETRY_MS))
     }
 
     /// Notes a dead letter of this size. Returns those that are dropped for it.

@@ -4,7 +4,7 @@
 /// Kind and `eventType`.
 pub const KINDS: &[(&str, u32)] = &[
     (TEST, 2000),
-    ("events.gap", 2001),
+    ("gap", 2001),
     ("user.login", 2010),
     ("user.logout", 2011),
     ("user.banned", 2012),

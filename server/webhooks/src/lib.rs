@@ -14,8 +14,10 @@
 //! - **No way into the operator's network**: addresses are checked after the name is resolved, and
 //!   the connection goes to the address that was checked (`guard`, `call`).
 //!
-//! Reading order: `subscription`, `delivery`, `hook`, `runner`, `call`, `guard`, `manage`.
+//! Reading order: `subscription`, `delivery`, `hook`, `runner`, `call`, `guard`, `manage`; then `before`,
+//! which asks about messages that are held.
 
+mod before;
 mod body;
 mod call;
 mod delivery;
@@ -39,20 +41,22 @@ use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
+use tidings_wire::limits::WEBHOOK_TIMEOUT_MS;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 
+pub use before::{
+    Counts, Moderation, ModerationView, NewModeration, OnRules, OnTimeout, Question, Word,
+};
 pub use body::{notice, notice_id};
-pub use call::ANSWER_BYTES_MAX;
-pub use delivery::{Attempt, DELIVERIES_MAX, Delivery, Failing, Progress, State};
+pub use delivery::{Attempt, Delivery, Failing, Progress, State};
 pub use error::{Fault, Field, Refusal, RefusalKind};
 pub use guard::{Forbidden, Range, Rules, Target, special};
-pub use hook::{DEAD_LETTER_BYTES_MAX, DEAD_LETTERS_MAX};
 pub use kinds::{KINDS, is_known, matches, number};
-pub use manage::{Redelivered, SUBSCRIPTIONS_MAX, View};
+pub use manage::{Redelivered, View};
 pub use resolve::{Resolver, SystemResolver};
-pub use retry::{RETRY_FOR, pause_ms};
+pub use retry::pause_ms;
 pub use sign::{
     Refused, SIGNATURE, SIGNATURE_NEXT, SIGNATURE_TIMED, SIGNATURE_V2, TOLERANCE_S, headers, verify,
 };
@@ -62,6 +66,7 @@ pub use subscription::{
     Filter, NewSubscription, Secret, SecretStep, Subscription, SubscriptionChange,
 };
 
+use before::Desk;
 use call::Caller;
 use hook::Hook;
 use runner::Shared;
@@ -89,7 +94,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             rules: Rules::default(),
-            timeout: Duration::from_secs(10),
+            timeout: Duration::from_millis(WEBHOOK_TIMEOUT_MS),
             app_rate_max: 1_000,
             roots: Vec::new(),
         }
@@ -107,14 +112,17 @@ pub struct Sources {
     pub clock: Arc<dyn Clock>,
     /// Names.
     pub resolver: Arc<dyn Resolver>,
+    /// Who holds messages, and must know which.
+    pub on_rules: OnRules,
 }
 
 /// All subscriptions of a server. Clones are of the same.
 #[derive(Clone)]
 pub struct Webhooks {
     shared: Arc<Shared>,
-    /// By app and id. Bound: [`SUBSCRIPTIONS_MAX`] per app.
+    /// By app and id. Bound: `WEBHOOKS_PER_APP_MAX` per app.
     running: Arc<Mutex<Running>>,
+    desk: Arc<Desk>,
     /// Calls are made there, whoever asks for them.
     runtime: Handle,
 }
@@ -146,6 +154,7 @@ impl Webhooks {
     /// [`StartError`]
     pub async fn start(settings: Settings, sources: Sources) -> Result<Self, StartError> {
         let hooks = manage::load(&sources.records).await?;
+        let desk = Desk::load(&*sources.records, sources.on_rules).await?;
         let caller = Caller {
             rules: settings.rules,
             resolver: sources.resolver,
@@ -163,6 +172,7 @@ impl Webhooks {
                 managing: tokio::sync::Mutex::default(),
             }),
             running: Arc::default(),
+            desk: Arc::new(desk),
             runtime: Handle::current(),
         };
         for hook in hooks {

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
+use tidings_wire::limits::WEBHOOKS_PER_APP_MAX as SUBSCRIPTIONS_MAX;
 use tokio::time::Instant;
+use utoipa::ToSchema;
 
 use crate::Webhooks;
 use crate::body;
@@ -19,15 +21,14 @@ use crate::subscription::{
     Filter, NewSubscription, Secret, Subscription, SubscriptionChange, random_hex,
 };
 
-/// Subscriptions of one app, at most.
-pub const SUBSCRIPTIONS_MAX: usize = 16;
 /// How long a redelivery of all dead letters goes on before it answers.
 const REDELIVERY: Duration = Duration::from_secs(20);
 /// Records that are read at once.
 const PAGE: usize = 64;
 
 /// A subscription as the API shows it. The secrets' texts are not in it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[schema(as = Webhook)]
 pub struct View {
     /// Its name.
     pub id: String,
@@ -56,7 +57,8 @@ pub struct View {
 }
 
 /// What became of the dead letters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = WebhookRedelivered)]
 pub struct Redelivered {
     /// The target has them.
     pub delivered: usize,
@@ -409,7 +411,11 @@ pub(crate) async fn load(records: &Arc<dyn Records>) -> Result<Vec<Hook>, Fault>
     Ok(hooks)
 }
 
-async fn all(records: &dyn Records, table: Table, prefix: String) -> Result<Vec<Row>, Fault> {
+pub(crate) async fn all(
+    records: &dyn Records,
+    table: Table,
+    prefix: String,
+) -> Result<Vec<Row>, Fault> {
     let mut rows: Vec<Row> = Vec::new();
     loop {
         let after = rows.last().map(|(key, _)| key.clone());

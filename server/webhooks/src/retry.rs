@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-/// How long an event is tried, from when it happened and since its target fails.
-pub const RETRY_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 /// The first pause. Half of it is left to chance.
 const FIRST: Duration = Duration::from_secs(2);
 /// The longest pause: 24 hours hold about 30 attempts.

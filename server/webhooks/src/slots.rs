@@ -3,10 +3,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tidings_wire::limits::WEBHOOK_APP_CALLS_MAX as OF_APP;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Calls of one app at once.
-const OF_APP: usize = 8;
 /// Calls at once to targets that answered the last time.
 const HEALTHY: usize = 256;
 /// Calls at once to targets that failed the last time: however many hang, they take turns among

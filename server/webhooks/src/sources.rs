@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use crate::error::Fault;
 
@@ -63,7 +64,8 @@ pub struct Change {
 }
 
 /// One event of an app's stream.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = WebhookEvent)]
 pub struct Event {
     /// Its number in the app's stream, from 1; 0 = a sample.
     pub number: u64,
@@ -85,12 +87,13 @@ pub struct Event {
     pub order: u64,
     /// What else is told about it.
     #[serde(default)]
+    #[schema(value_type = Object)]
     pub detail: Map<String, Value>,
 }
 
 /// The kind of an event that tells that others are missing; `missing` in its detail says how many,
 /// if that is known.
-pub const GAP: &str = "events.gap";
+pub const GAP: &str = "gap";
 
 /// The durable streams of events, one per app.
 pub trait EventSource: Send + Sync + 'static {

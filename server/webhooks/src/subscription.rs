@@ -1,6 +1,7 @@
 //! A subscription: what an app wants to be told, and where.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::error::{Field, Refusal, RefusalKind};
 use crate::guard::Rules;
@@ -40,7 +41,8 @@ pub struct Subscription {
 }
 
 /// Which events of the kinds asked for: all, if a list is empty.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = WebhookFilter)]
 #[serde(deny_unknown_fields, default)]
 pub struct Filter {
     /// Channels, exact or with `*` at the end; events without a channel do not match.
@@ -83,7 +85,8 @@ pub(crate) fn random_hex<const BYTES: usize>() -> String {
 }
 
 /// The body of `POST …/webhooks`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[schema(as = WebhookWish)]
 #[serde(deny_unknown_fields)]
 pub struct NewSubscription {
     /// Where notices go.
@@ -103,7 +106,8 @@ fn yes() -> bool {
 }
 
 /// The body of `PATCH …/webhooks/{id}`: what is absent stays.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[schema(as = WebhookPatch)]
 #[serde(deny_unknown_fields, default)]
 pub struct SubscriptionChange {
     /// Where notices go.
@@ -119,7 +123,7 @@ pub struct SubscriptionChange {
 }
 
 /// A step in replacing a secret.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SecretStep {
     /// Makes a second one. Notices are signed with both.

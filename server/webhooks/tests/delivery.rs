@@ -240,7 +240,7 @@ async fn an_app_sees_and_changes_its_own_webhooks_only() {
     world.happen(APP, "user.login", &["a"]);
     target.takes(1).await;
     assert_eq!(target.users(), ["a"]);
-    for _ in 1..tidings_webhooks::SUBSCRIPTIONS_MAX {
+    for _ in 1..tidings_wire::limits::WEBHOOKS_PER_APP_MAX {
         webhooks
             .create(APP, subscription(&target.url(), &["*"]))
             .await

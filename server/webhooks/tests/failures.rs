@@ -320,7 +320,7 @@ async fn targets_that_hang_cost_another_app_nothing() {
     hanging.always(Does::Hang);
     let good = Target::start().await;
     let webhooks = world.start().await;
-    for _ in 0..tidings_webhooks::SUBSCRIPTIONS_MAX {
+    for _ in 0..tidings_wire::limits::WEBHOOKS_PER_APP_MAX {
         webhooks
             .create(APP, subscription(&hanging.url(), &["*"]))
             .await

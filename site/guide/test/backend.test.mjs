@@ -1,5 +1,5 @@
-// The pages for backends, followed to the letter, against the real program: curl and every language that is on this
-// machine; `cargo xtask test` installs what is missing of Go and PHP.
+// The pages for backends, followed to the letter, against the real program: curl and every language
+// that is on this machine; `cargo xtask test` installs what is missing of Go and PHP.
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -17,7 +17,11 @@ before(async () => {
   place = await Place.make();
   if (existsSync(PYTHON)) Object.assign(place.env, { PIP_NO_DEPS: '1' });
   const packages = join(place.folder, 'python');
-  Object.assign(place.env, { PIP_TARGET: packages, PYTHONPATH: [packages, PYTHON].join(delimiter), PIP_DISABLE_PIP_VERSION_CHECK: '1' });
+  Object.assign(place.env, {
+    PIP_TARGET: packages,
+    PYTHONPATH: [packages, PYTHON].join(delimiter),
+    PIP_DISABLE_PIP_VERSION_CHECK: '1',
+  });
   // So that a second run need not compile the standard library again.
   place.env.GOCACHE ??= join(dirname(program), '../tools/go-cache');
 });
@@ -29,13 +33,23 @@ async function works(text, within) {
   return output;
 }
 
-/** What `export` lines set, for everything that comes later, as in a reader's shell. */
-function takeVariables(text) {
-  for (const [, name, value] of place.own(text).matchAll(/^export (\w+)=(.*)$/gm)) place.env[name] = value;
+/** What these lines set, for everything that comes later, as in a reader's shell. */
+async function takeVariables(place, texts) {
+  for (const text of texts) {
+    const { code, output } = await place.run(`${text}\nenv`);
+    assert.equal(code, 0, output);
+    for (const [, name] of text.matchAll(/^export (\w+)=/gm)) {
+      place.env[name] = new RegExp(`^${name}=(.*)$`, 'm').exec(output)[1];
+    }
+  }
 }
 
 /** The JSON texts that commands have written one after the other. */
-const answersOf = (output) => output.trim().split(/\n|(?<=\})(?=\{)/).map((line) => JSON.parse(line));
+const answersOf = (output) =>
+  output
+    .trim()
+    .split(/\n|(?<=\})(?=\{)/)
+    .map((line) => JSON.parse(line));
 
 const isThere = (name) => {
   try {
@@ -54,7 +68,7 @@ test('your backend, in each language', async (context) => {
   const [key] = /tdk_\w+/.exec(await works(of('key')[0])) ?? [];
   assert.ok(key, 'the command shows a key');
   place.replaced['=KEY'] = `=${key}`;
-  takeVariables(of('variables')[0]);
+  await takeVariables(place, of('variables'));
   const alice = await User.login(place.address, APP, 'alice');
   context.after(() => alice.logout());
   await alice.join('news');
@@ -68,15 +82,28 @@ test('your backend, in each language', async (context) => {
     const again = answersOf(await works(peer))[0];
     assert.equal(again.results[0].outcome, 'delivered', 'the key is known: the same answer');
     const [{ results }] = answersOf(await works(batch));
-    assert.deepEqual(results.map(({ results: [one] }) => one.outcome), ['sent', 'offline']);
+    assert.deepEqual(
+      results.map(({ results: [one] }) => one.outcome),
+      ['sent', 'offline'],
+    );
     await alice.hears('news', 'system', 'one');
     const [presence, channels] = answersOf(await works(asked));
-    assert.deepEqual(presence.items.map(({ online }) => online), [true, false]);
+    assert.deepEqual(
+      presence.items.map(({ online }) => online),
+      [true, false],
+    );
     assert.equal(channels.items.length, 1, 'one channel begins with n');
     assert.equal(answersOf(await works(ban))[0].user_id, 'mallory');
     const [{ items }] = answersOf(await works(events));
-    assert.ok(items.some(({ type, user }) => type === 'user.login' && user === 'alice'), JSON.stringify(items));
-    assert.equal(alice.heard.filter(({ text }) => /order/.test(text)).length, 1, 'the repeated call sent nothing');
+    assert.ok(
+      items.some(({ type, user }) => type === 'user.login' && user === 'alice'),
+      JSON.stringify(items),
+    );
+    assert.equal(
+      alice.heard.filter(({ text }) => /order/.test(text)).length,
+      1,
+      'the repeated call sent nothing',
+    );
   });
 
   for (const [language, install, path] of [
@@ -103,13 +130,17 @@ test('your backend, in each language', async (context) => {
     ['PHP', 'php', 'backend.php'],
     ['Java', 'javac', 'Backend.java'],
   ]) {
-    await context.test(language, { skip: !isThere(program) && `${program} is not installed` }, async () => {
-      writeFileSync(fileOf(path), place.own(file(path)));
-      const output = await works(of(language.toLowerCase())[0]);
-      await alice.hears('news', 'system', `hello from ${language}`);
-      assert.match(output, /sent/);
-      assert.match(output, /user\.login/);
-    });
+    await context.test(
+      language,
+      { skip: !isThere(program) && `${program} is not installed` },
+      async () => {
+        writeFileSync(fileOf(path), place.own(file(path)));
+        const output = await works(of(language.toLowerCase())[0]);
+        await alice.hears('news', 'system', `hello from ${language}`);
+        assert.match(output, /sent/);
+        assert.match(output, /user\.login/);
+      },
+    );
   }
 });
 
@@ -128,8 +159,12 @@ test('a backend of the hosted service, with another host', async (context) => {
   own.replaced[' ID '] = ` ${app} `;
   await own.start('tidings serve --data-dir ./data').line(/^tidings is ready/);
   const [, id, secret] = /tdk_([^_\s]+)_(\w+)/.exec(await run(of('key')[0])) ?? [];
-  Object.assign(own.replaced, { '=ID': `=${app}`, '=KEY_ID': `=${id}`, '=KEY_SECRET': `=${secret}` });
-  for (const [, name, value] of own.own(of('variables')[0]).matchAll(/^export (\w+)=(.*)$/gm)) own.env[name] = value;
+  Object.assign(own.replaced, {
+    '=ID': `=${app}`,
+    '=KEY_ID': `=${id}`,
+    '=KEY_SECRET': `=${secret}`,
+  });
+  await takeVariables(own, of('variables'));
   const token = (await run(`tidings token issue --app ${app}:${certificate} --user alice`)).trim();
   const alice = await User.login(own.address, app, 'alice', token);
   context.after(() => alice.logout());
@@ -143,17 +178,30 @@ test('a backend of the hosted service, with another host', async (context) => {
   await alice.hears(undefined, 'server', 'hello');
   await alice.hears('room', 'server', 'hello, all');
   const [came, joined] = answersOf(await run(events));
-  assert.deepEqual(came.events.map(({ user_id, type }) => [user_id, type]), [['alice', 'Login']]);
-  assert.deepEqual(joined.events.map(({ group_id, type }) => [group_id, type]), [['room', 'Join']]);
-  assert.deepEqual(answersOf(await run(events)).map((one) => one.events), [[], []], 'what was read is gone');
+  assert.deepEqual(
+    came.events.map(({ user_id, type }) => [user_id, type]),
+    [['alice', 'Login']],
+  );
+  assert.deepEqual(
+    joined.events.map(({ group_id, type }) => [group_id, type]),
+    [['room', 'Join']],
+  );
+  assert.deepEqual(
+    answersOf(await run(events)).map((one) => one.events),
+    [[], []],
+    'what was read is gone',
+  );
   const [found, counted] = answersOf(await run(history));
-  assert.deepEqual(found.messages.map(({ src, dst, message_type, payload }) => [src, dst, message_type, payload]), [
-    ['server', 'room', 'channel_message', 'hello, all'],
-  ]);
+  assert.deepEqual(
+    found.messages.map(({ src, dst, message_type, payload }) => [src, dst, message_type, payload]),
+    [['server', 'room', 'channel_message', 'hello, all']],
+  );
   assert.equal(counted.count, 1);
   const [rule, rules] = answersOf(await run(bans));
   assert.equal(rule.status, 'success');
-  assert.deepEqual(rules.rules.map(({ id, uid }) => [id, String(uid)]), [[rule.id, 'alice']]);
+  assert.deepEqual(
+    rules.rules.map(({ id, uid }) => [id, String(uid)]),
+    [[rule.id, 'alice']],
+  );
   await alice.ended('ABORTED', 'BANNED_BY_SERVER');
 });
-

@@ -14,7 +14,10 @@ export class User {
 
   static async login(address, app, uid, token) {
     const user = new User();
-    user.#client = AgoraRTM.createInstance(app, { endpoint: `http://${address}`, logFilter: AgoraRTM.LOG_FILTER_OFF });
+    user.#client = AgoraRTM.createInstance(app, {
+      endpoint: `http://${address}`,
+      logFilter: AgoraRTM.LOG_FILTER_OFF,
+    });
     user.#client.on('MessageFromPeer', ({ text }, from) => user.#hear({ from, text }));
     user.#client.on('ConnectionStateChanged', (...state) => {
       user.states.push(state);
@@ -38,17 +41,26 @@ export class User {
   /** Resolves once this was heard. */
   async hears(channel, from, text) {
     const is = (one) => one.channel === channel && one.from === from && one.text === text;
-    await this.#until(() => this.heard.some(is), () => `no ${JSON.stringify(text)} from ${from} in ${JSON.stringify(this.heard)}`);
+    await this.#until(
+      () => this.heard.some(is),
+      () => `no ${JSON.stringify(text)} from ${from} in ${JSON.stringify(this.heard)}`,
+    );
   }
 
   /** Resolves once the login has ended so. */
   async ended(state, reason) {
-    await this.#until(() => this.states.some(([now, why]) => now === state && why === reason), () => JSON.stringify(this.states));
+    await this.#until(
+      () => this.states.some(([now, why]) => now === state && why === reason),
+      () => JSON.stringify(this.states),
+    );
   }
 
   async #until(isThere, told) {
     const limit = AbortSignal.timeout(WITHIN_MS);
-    while (!isThere()) await once(this.#news, 'news', { signal: limit }).catch(() => assert.fail(`after ${WITHIN_MS} ms: ${told()}`));
+    while (!isThere())
+      await once(this.#news, 'news', { signal: limit }).catch(() =>
+        assert.fail(`after ${WITHIN_MS} ms: ${told()}`),
+      );
   }
 
   async logout() {

@@ -39,12 +39,14 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "tidings-wire",
         ],
     ),
+    ("tidings-webhooks", &["tidings-wire", "tokio"]),
     (
         "tidings-api",
         &[
             "tidings-hub",
             "tidings-store",
             "tidings-token",
+            "tidings-webhooks",
             "tidings-wire",
             "tokio",
         ],
@@ -58,13 +60,13 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "tidings-bus",
             "tidings-store",
             "tidings-legacy",
+            "tidings-webhooks",
             "tidings-wire",
             "tidings-token",
             "tokio",
             "mio",
         ],
     ),
-    ("tidings-webhooks", &["tokio"]),
     (
         "tidings-client",
         &[

@@ -64,13 +64,15 @@ enum Task {
         #[arg(long, value_name = "MEASURE")]
         list: Option<String>,
     },
-    /// Build the release: Debian packages, archive, JavaScript packages, bills of materials,
-    /// checksums
+    /// Build the release: Debian packages, archive, packages for JavaScript, Python and Rust, bills
+    /// of materials, checksums
     Package {
         /// Instead, package the test build, inspect the packages, install and use them (as root)
         #[arg(long)]
         check: bool,
     },
+    /// Test the packages for backends, of Node and Python, against the test build; part of `test`
+    Backends,
     /// Compare the figures in README, guide and CHANGELOG with the code (docs/figures.toml); part
     /// of `check`
     Figures,
@@ -212,6 +214,7 @@ fn perform(task: Task) -> Result<()> {
         Task::Up { serve } => up::up(&serve),
         Task::Test => tests::all(),
         Task::Web => setup::web(),
+        Task::Backends => tests::backends(),
         Task::Check => tests::check(),
         Task::Tidy { update, list } => tests::tidy(update, list.as_deref()),
         Task::Package { check: true } => package::check(),

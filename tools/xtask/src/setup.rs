@@ -213,6 +213,13 @@ pub(crate) fn proxies() -> Result<()> {
     installed.context("the guide shows how nginx, Caddy and HAProxy are configured")
 }
 
+/// The languages of the guide's programs for backends: from Debian's packages where they are
+/// missing. Java's is tried only where there is a compiler: it is ten times as large.
+pub(crate) fn languages() -> Result<()> {
+    let needed = [("php", "php-cli"), ("go", "golang-go")];
+    install_missing(&needed).context("the guide shows how backends in PHP and Go make calls")
+}
+
 /// Prevents Debian's maintainer scripts from starting services.
 fn deny_starts(policy: &Path) -> Result<()> {
     fs::write(policy, "#!/bin/sh\nexit 101\n")

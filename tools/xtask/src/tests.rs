@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 
-use crate::setup::{self, cargo, run, run_with};
+use crate::setup::{self, cargo, root, run, run_with};
 use crate::sim::Sim;
 use crate::{
     coverage, faults, figures, instructions, layers, package, proofs, python, security_list, supply,
@@ -28,7 +28,7 @@ pub(crate) fn all() -> Result<()> {
         ("loss of power", proofs::power_gate),
         ("packages", package::check),
         ("JavaScript tests", javascript),
-        ("Python tests", python::test),
+        ("clients for backends", backends),
         ("browser tests", browser),
         ("ways of loading the SDK", imports),
     ];
@@ -103,18 +103,24 @@ fn javascript() -> Result<()> {
     run("clients/js/rtm", "npm", &["run", "check"])?;
     run("clients/js/rtm", "npm", &["test"])?;
     run("clients/js/signaling", "npm", &["test"])?;
-    let program = setup::target().join("debug/tidings");
-    let program = program.to_string_lossy();
-    run_with(
-        "clients/js/server",
-        "npm",
-        &["test"],
-        &[("TIDINGS_BIN", &program)],
-    )?;
     setup::openssl()?;
     setup::proxies()?;
+    setup::languages()?;
     // Follows the guide's pages to the letter.
     run("site/guide", "npm", &["test"])
+}
+
+/// Tests the packages for backends against the real program; its users are of the JavaScript SDK.
+pub(crate) fn backends() -> Result<()> {
+    setup::sdk()?;
+    let folder = "clients/js/server";
+    if !root().join(folder).join("node_modules").exists() {
+        run(folder, "npm", &["ci", "--no-fund", "--no-audit"])?;
+    }
+    let program = setup::target().join("debug/tidings");
+    let program = program.to_string_lossy();
+    run_with(folder, "npm", &["test"], &[("TIDINGS_BIN", &program)])?;
+    python::test()
 }
 
 fn browser() -> Result<()> {

@@ -1,6 +1,7 @@
 // Welcomes everybody who logs in. Started again, it goes on where it left off.
 //
-//   TIDINGS_ENDPOINT=http://127.0.0.1:7400 TIDINGS_APP=… TIDINGS_KEY=tdk_… node greeter.mjs [FILE]
+//   export TIDINGS_ENDPOINT=http://127.0.0.1:7400 TIDINGS_APP=… TIDINGS_KEY=tdk_…
+//   node greeter.mjs [FILE]
 //
 // FILE keeps the cursor: the place behind the last event that was dealt with.
 import { readFile, rename, writeFile } from 'node:fs/promises';
@@ -20,7 +21,8 @@ try {
       ...(after && { after }),
       types: ['user.login'],
       async handle({ cursor, user }) {
-        // After a crash the same event may come again: its cursor is the key, so the message is not sent again.
+        // After a crash the same event may come again: its cursor is the key, so the message is not
+        // sent again.
         const options = { sender: 'greeter', idempotencyKey: `greet-${cursor}` };
         const { outcome } = await tidings.sendToPeer(user, `welcome, ${user}`, options);
         console.log(`${user}: ${outcome}`);

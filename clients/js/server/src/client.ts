@@ -4,13 +4,17 @@ import { type EventOptions, follow, type ReadOptions, readEvents } from './event
 import { type Call, type CallOptions, joined, part, type Settings, Transport } from './transport';
 import type * as told from './types';
 
-/** More time than other calls have, for a message that waits for its receiver. The server waits 5 s at most. */
+/**
+ * More time than other calls have, for a message that waits for its receiver. The server waits 5 s
+ * at most.
+ */
 const WAIT_MS = 5_000;
 
 /**
  * A backend's access to one app of a server.
  *
- * It keeps connections open between calls; one for the whole program is enough. Calls are repeated where that is safe.
+ * It keeps connections open between calls; one for the whole program is enough. Calls are repeated
+ * where that is safe.
  */
 export class Tidings {
   readonly #transport: Transport;
@@ -35,24 +39,42 @@ export class Tidings {
   // Messages
 
   /** Sends to a channel, whose members get an ordinary channel message. */
-  async sendToChannel(channel: string, payload: told.Payload, options: told.MessageOptions & CallOptions): Promise<told.Receipt> {
+  async sendToChannel(
+    channel: string,
+    payload: told.Payload,
+    options: told.MessageOptions & CallOptions,
+  ): Promise<told.Receipt> {
     const { sender, store, ...rest } = options;
     return this.#single({ channel, payload, sender, ...(store !== undefined && { store }) }, rest);
   }
 
   /** Sends to a user. With `wait`, the receipt tells whether the user's program has it. */
-  async sendToPeer(peer: string, payload: told.Payload, options: told.PeerMessageOptions & CallOptions): Promise<told.Receipt> {
+  async sendToPeer(
+    peer: string,
+    payload: told.Payload,
+    options: told.PeerMessageOptions & CallOptions,
+  ): Promise<told.Receipt> {
     const { sender, store, offline, wait, ...rest } = options;
-    const flags = { ...(store !== undefined && { store }), ...(offline !== undefined && { offline }), ...(wait !== undefined && { wait }) };
+    const flags = {
+      ...(store !== undefined && { store }),
+      ...(offline !== undefined && { offline }),
+      ...(wait !== undefined && { wait }),
+    };
     return this.#single({ users: [peer], payload, sender, ...flags }, rest);
   }
 
-  /** Sends one message to a channel or to several users; each receiver has a receipt, also one that failed. */
+  /**
+   * Sends one message to a channel or to several users; each receiver has a receipt, also one that
+   * failed.
+   */
   publish(message: told.Message, options?: CallOptions): Promise<told.Published> {
     return this.#post('/publish', bodyOf(message), options, message.wait ? WAIT_MS : 0);
   }
 
-  /** Sends many messages in one call, at most 64 KiB in all; each has receipts, also those that failed. */
+  /**
+   * Sends many messages in one call, at most 64 KiB in all; each has receipts, also those that
+   * failed.
+   */
   publishBatch(messages: told.Message[], options?: CallOptions): Promise<told.PublishedBatch> {
     const waitMs = messages.some(({ wait }) => wait) ? WAIT_MS : 0;
     return this.#post('/publish/batch', { messages: messages.map(bodyOf) }, options, waitMs);
@@ -61,14 +83,29 @@ export class Tidings {
   async #single(message: told.Message, options: CallOptions): Promise<told.Receipt> {
     const { request_id, results } = await this.publish(message, options);
     const [receipt] = results;
-    if (receipt === undefined) throw new TidingsError('the answer has no receipt', 'bad_answer', 'Check that the endpoint is a Tidings server.');
+    if (receipt === undefined)
+      throw new TidingsError(
+        'the answer has no receipt',
+        'bad_answer',
+        'Check that the endpoint is a Tidings server.',
+      );
     if (receipt.outcome !== 'failed') return receipt;
     const { code = 'failed', detail = '', hint = '' } = receipt.error ?? {};
-    throw new ApiError({ status: 200, code, title: 'the message was not sent', detail, hint, request_id });
+    throw new ApiError({
+      status: 200,
+      code,
+      title: 'the message was not sent',
+      detail,
+      hint,
+      request_id,
+    });
   }
 
   /** Messages that were kept, of a channel or of two users to each other. */
-  history(which: told.HistoryOptions, options?: CallOptions): Promise<told.Page<told.HistoryMessage>> {
+  history(
+    which: told.HistoryOptions,
+    options?: CallOptions,
+  ): Promise<told.Page<told.HistoryMessage>> {
     return this.#get('/history', historyQuery(which), options);
   }
 
@@ -81,7 +118,11 @@ export class Tidings {
 
   /** Which of these users are online. At most 256 in a call. */
   async queryPresence(users: string[], options?: CallOptions): Promise<Map<string, boolean>> {
-    const { items } = await this.#post<told.Page<{ user: string; online: boolean }>>('/users/query', { user_ids: users }, options);
+    const { items } = await this.#post<told.Page<{ user: string; online: boolean }>>(
+      '/users/query',
+      { user_ids: users },
+      options,
+    );
     return new Map(items.map(({ user, online }) => [user, online]));
   }
 
@@ -91,7 +132,10 @@ export class Tidings {
   }
 
   /** A page of the channels that have members. */
-  channels(which: told.PageOptions & { prefix?: string } = {}, options?: CallOptions): Promise<told.Page<told.Channel>> {
+  channels(
+    which: told.PageOptions & { prefix?: string } = {},
+    options?: CallOptions,
+  ): Promise<told.Page<told.Channel>> {
     return this.#get('/channels', { ...which }, options);
   }
 
@@ -100,7 +144,11 @@ export class Tidings {
   }
 
   /** A page of a channel's members. */
-  members(channel: string, which: told.PageOptions = {}, options?: CallOptions): Promise<told.Page<{ user: string }>> {
+  members(
+    channel: string,
+    which: told.PageOptions = {},
+    options?: CallOptions,
+  ): Promise<told.Page<{ user: string }>> {
     return this.#get(`/channels/${part(channel)}/members`, { ...which }, options);
   }
 
@@ -123,9 +171,21 @@ export class Tidings {
   }
 
   /** Ends all logins of a user; with `ban_seconds`, new ones are refused for that time. */
-  disconnect(user: string, how: { reason?: string; ban_seconds?: number } = {}, options?: CallOptions): Promise<unknown> {
+  disconnect(
+    user: string,
+    how: { reason?: string; ban_seconds?: number } = {},
+    options?: CallOptions,
+  ): Promise<unknown> {
     // With a ban, as a ban: see there.
-    return this.#call({ method: 'POST', path: `/users/${part(user)}/disconnect`, body: how, isRepeatable: !how.ban_seconds }, options);
+    return this.#call(
+      {
+        method: 'POST',
+        path: `/users/${part(user)}/disconnect`,
+        body: how,
+        isRepeatable: !how.ban_seconds,
+      },
+      options,
+    );
   }
 
   // Attributes
@@ -135,17 +195,29 @@ export class Tidings {
   }
 
   /** Replaces all attributes of a user. */
-  setUserAttributes(user: string, attributes: told.Attributes, options?: CallOptions): Promise<told.Attributes> {
+  setUserAttributes(
+    user: string,
+    attributes: told.Attributes,
+    options?: CallOptions,
+  ): Promise<told.Attributes> {
     return this.#attributes('PUT', 'users', user, attributes, options);
   }
 
   /** Adds attributes of a user, or changes them; the others stay. */
-  updateUserAttributes(user: string, attributes: told.Attributes, options?: CallOptions): Promise<told.Attributes> {
+  updateUserAttributes(
+    user: string,
+    attributes: told.Attributes,
+    options?: CallOptions,
+  ): Promise<told.Attributes> {
     return this.#attributes('PATCH', 'users', user, attributes, options);
   }
 
   /** Deletes these attributes of a user, or all. */
-  deleteUserAttributes(user: string, keys?: string[], options?: CallOptions): Promise<told.Attributes> {
+  deleteUserAttributes(
+    user: string,
+    keys?: string[],
+    options?: CallOptions,
+  ): Promise<told.Attributes> {
     return this.#attributes('DELETE', 'users', user, keys, options);
   }
 
@@ -154,17 +226,29 @@ export class Tidings {
   }
 
   /** Replaces all attributes of a channel. */
-  setChannelAttributes(channel: string, attributes: told.Attributes, options?: CallOptions): Promise<told.Attributes> {
+  setChannelAttributes(
+    channel: string,
+    attributes: told.Attributes,
+    options?: CallOptions,
+  ): Promise<told.Attributes> {
     return this.#attributes('PUT', 'channels', channel, attributes, options);
   }
 
   /** Adds attributes of a channel, or changes them; the others stay. */
-  updateChannelAttributes(channel: string, attributes: told.Attributes, options?: CallOptions): Promise<told.Attributes> {
+  updateChannelAttributes(
+    channel: string,
+    attributes: told.Attributes,
+    options?: CallOptions,
+  ): Promise<told.Attributes> {
     return this.#attributes('PATCH', 'channels', channel, attributes, options);
   }
 
   /** Deletes these attributes of a channel, or all. */
-  deleteChannelAttributes(channel: string, keys?: string[], options?: CallOptions): Promise<told.Attributes> {
+  deleteChannelAttributes(
+    channel: string,
+    keys?: string[],
+    options?: CallOptions,
+  ): Promise<told.Attributes> {
     return this.#attributes('DELETE', 'channels', channel, keys, options);
   }
 
@@ -183,7 +267,10 @@ export class Tidings {
 
   /** Changes a ban. */
   changeBan(id: string | number, change: told.BanChange, options?: CallOptions): Promise<told.Ban> {
-    return this.#call({ method: 'PATCH', path: `/bans/${part(String(id))}`, body: change }, options);
+    return this.#call(
+      { method: 'PATCH', path: `/bans/${part(String(id))}`, body: change },
+      options,
+    );
   }
 
   /** Ends a ban. */
@@ -191,9 +278,20 @@ export class Tidings {
     return this.#call({ method: 'DELETE', path: `/bans/${part(String(id))}` }, options);
   }
 
-  /** Lets the server make a token. `buildToken` does it without a call, where the certificate is known. */
-  async issueToken(user: string, how: told.TokenOptions = {}, options?: CallOptions): Promise<string> {
-    const { token } = await this.#post<{ token: string }>('/tokens', { user_id: user, ...how }, options);
+  /**
+   * Lets the server make a token. `buildToken` does it without a call, where the certificate is
+   * known.
+   */
+  async issueToken(
+    user: string,
+    how: told.TokenOptions = {},
+    options?: CallOptions,
+  ): Promise<string> {
+    const { token } = await this.#post<{ token: string }>(
+      '/tokens',
+      { user_id: user, ...how },
+      options,
+    );
     return token;
   }
 
@@ -207,26 +305,48 @@ export class Tidings {
     return this.#post('/revocations', { token }, options);
   }
 
-  /** Takes back all tokens of a user that were made before a time, Unix seconds; until now if not stated. */
+  /**
+   * Takes back all tokens of a user that were made before a time, Unix seconds; until now if not
+   * stated.
+   */
   revokeTokensOf(user: string, not_before?: number, options?: CallOptions): Promise<unknown> {
-    return this.#post('/revocations', { user_id: user, ...(not_before !== undefined && { not_before }) }, options);
+    return this.#post(
+      '/revocations',
+      { user_id: user, ...(not_before !== undefined && { not_before }) },
+      options,
+    );
   }
 
   // Events
 
   /** A page of events behind a cursor; empty when nothing has happened within `wait` seconds. */
-  eventPage(which: EventOptions & { wait?: number } = {}, options?: CallOptions): Promise<told.Page<told.Event>> {
+  eventPage(
+    which: EventOptions & { wait?: number } = {},
+    options?: CallOptions,
+  ): Promise<told.Page<told.Event>> {
     const { after, types, limit, wait } = which;
     const query = { after, types: joined(types), limit, wait };
-    return this.#call({ method: 'GET', path: '/events', query, waitMs: (wait ?? 0) * 1000 }, options);
+    return this.#call(
+      { method: 'GET', path: '/events', query, waitMs: (wait ?? 0) * 1000 },
+      options,
+    );
   }
 
-  /** All events behind a cursor, and those to come; ends only with its signal, or with an error that a retry does not mend. */
-  events(which: EventOptions = {}, options: CallOptions = {}): AsyncGenerator<told.Event, void, undefined> {
+  /**
+   * All events behind a cursor, and those to come; ends only with its signal, or with an error that
+   * a retry does not mend.
+   */
+  events(
+    which: EventOptions = {},
+    options: CallOptions = {},
+  ): AsyncGenerator<told.Event, void, undefined> {
     return follow((page) => this.eventPage(page, options), which, options.signal);
   }
 
-  /** Hands every event to `handle` at least once, across restarts: the cursor is saved after `handle` is done. */
+  /**
+   * Hands every event to `handle` at least once, across restarts: the cursor is saved after
+   * `handle` is done.
+   */
   readEvents(how: ReadOptions, options: CallOptions = {}): Promise<void> {
     return readEvents((page) => this.eventPage(page, options), how, options.signal);
   }
@@ -250,14 +370,20 @@ export class Tidings {
     return this.#call({ method: 'GET', path, ...(query && { query }) }, options);
   }
 
-  /** A POST that may be executed twice: the server knows its key again, or it has the same effect. */
+  /**
+   * A POST that may be executed twice: the server knows its key again, or it has the same effect.
+   */
   #post<T>(path: string, body: unknown, options: CallOptions | undefined, waitMs = 0): Promise<T> {
     return this.#call({ method: 'POST', path, body, waitMs, isRepeatable: true }, options);
   }
 
   #call<T>(call: Call, options: CallOptions | undefined): Promise<T> {
-    if (!this.#app) throw new TidingsError('no app id', 'no_app', 'Give `app`, or set TIDINGS_APP.');
-    return this.#transport.call<T>({ ...call, path: `/api/v1/apps/${part(this.#app)}${call.path}` }, options);
+    if (!this.#app)
+      throw new TidingsError('no app id', 'no_app', 'Give `app`, or set TIDINGS_APP.');
+    return this.#transport.call<T>(
+      { ...call, path: `/api/v1/apps/${part(this.#app)}${call.path}` },
+      options,
+    );
   }
 }
 
@@ -265,10 +391,18 @@ export class Tidings {
 function bodyOf(message: told.Message): Record<string, unknown> {
   const { sender, payload, ...rest } = message;
   const isText = typeof payload === 'string';
-  const content = isText ? { payload } : { payload_base64: Buffer.from(payload).toString('base64') };
+  const content = isText
+    ? { payload }
+    : { payload_base64: Buffer.from(payload).toString('base64') };
   return { ...rest, from: sender, type: isText ? 'text' : 'raw', ...content };
 }
 
-function historyQuery({ channel, users, from_ms, to_ms, ...page }: told.HistoryOptions): NonNullable<Call['query']> {
+function historyQuery({
+  channel,
+  users,
+  from_ms,
+  to_ms,
+  ...page
+}: told.HistoryOptions): NonNullable<Call['query']> {
   return { channel, users: joined(users), from: from_ms, to: to_ms, ...page };
 }

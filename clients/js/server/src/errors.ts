@@ -1,4 +1,6 @@
-/** What went wrong, as classes and codes; every message says what happened, every hint what to do. */
+/**
+ * What went wrong, as classes and codes; every message says what happened, every hint what to do.
+ */
 
 /** The base of all errors that this package throws. */
 export class TidingsError extends Error {
@@ -6,7 +8,10 @@ export class TidingsError extends Error {
 
   constructor(
     message: string,
-    /** A stable word to act on: the server's, or one of this package's own (`unreachable`, `timed_out`, …). */
+    /**
+     * A stable word to act on: the server's, or one of this package's own (`unreachable`,
+     * `timed_out`, …).
+     */
     readonly code: string,
     /** What to do about it: a sentence. Empty when there is nothing to say. */
     readonly hint: string = '',
@@ -43,7 +48,11 @@ export class ApiError extends TidingsError {
   readonly retry_after_s: number | undefined;
 
   constructor(problem: Problem) {
-    super(`${problem.status} ${problem.code}: ${problem.detail || problem.title}`, problem.code, problem.hint);
+    super(
+      `${problem.status} ${problem.code}: ${problem.detail || problem.title}`,
+      problem.code,
+      problem.hint,
+    );
     this.status = problem.status;
     this.request_id = problem.request_id;
     this.title = problem.title;
@@ -54,8 +63,8 @@ export class ApiError extends TidingsError {
 }
 
 /**
- * No answer came: `unreachable` (no connection, or it broke), `timed_out`, or `bad_answer` (not from a Tidings server).
- * Whether the call had an effect is unknown.
+ * No answer came: `unreachable` (no connection, or it broke), `timed_out`, or `bad_answer` (not
+ * from a Tidings server). Whether the call had an effect is unknown.
  */
 export class NoAnswerError extends TidingsError {
   override name = 'NoAnswerError';
@@ -69,7 +78,12 @@ export class WebhookError extends TidingsError {
 const textOf = (value: unknown): string => (typeof value === 'string' ? value : '');
 
 /** Reads a refusal, also one that something between here and the server has made. */
-export function apiErrorOf(status: number, headers: Headers, body: string, retryAfterS: number | undefined): ApiError {
+export function apiErrorOf(
+  status: number,
+  headers: Headers,
+  body: string,
+  retryAfterS: number | undefined,
+): ApiError {
   let told: Record<string, unknown> = {};
   try {
     const parsed: unknown = JSON.parse(body);
@@ -84,7 +98,11 @@ export function apiErrorOf(status: number, headers: Headers, body: string, retry
     status,
     code: textOf(told.code) || `http_${status}`,
     title,
-    detail: textOf(told.detail) || textOf(told.reason) || textOf(told.message) || (told.title ? '' : body.slice(0, 200)),
+    detail:
+      textOf(told.detail) ||
+      textOf(told.reason) ||
+      textOf(told.message) ||
+      (told.title ? '' : body.slice(0, 200)),
     hint: textOf(told.hint),
     ...(field !== undefined && { field }),
     ...(request_id !== undefined && { request_id }),

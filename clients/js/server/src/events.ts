@@ -3,7 +3,10 @@ import { ApiError, NoAnswerError } from './errors';
 import { sleep } from './transport';
 import type { Event, Page } from './types';
 
-/** Seconds that one call waits for the next event. Proxies end requests that are silent for a minute. */
+/**
+ * Seconds that one call waits for the next event. Proxies end requests that are silent for a
+ * minute.
+ */
 const WAIT_S = 25;
 /** The pause after the calls' own retries have failed; doubled up to the longest. */
 const PAUSE_MS = 1_000;
@@ -19,9 +22,15 @@ export interface EventOptions {
 }
 
 export interface ReadOptions extends EventOptions {
-  /** Is called with each event, one after the other. When it throws, reading ends and the event is not counted as read. */
+  /**
+   * Is called with each event, one after the other. When it throws, reading ends and the event is
+   * not counted as read.
+   */
   handle: (event: Event) => unknown;
-  /** Keeps the cursor, so that another start of the program goes on there: write it to where your data is. */
+  /**
+   * Keeps the cursor, so that another start of the program goes on there: write it to where your
+   * data is.
+   */
   save?: (cursor: string) => unknown;
   /** Is called in place of `handle` where events were dropped before they could be read. */
   onGap?: (gap: Event) => unknown;
@@ -29,8 +38,14 @@ export interface ReadOptions extends EventOptions {
 
 type Ask = (page: EventOptions & { wait: number }) => Promise<Page<Event>>;
 
-/** Pages without end; an outage is waited for. Yields empty pages too, as their cursor may be newer. */
-async function* pages(ask: Ask, which: EventOptions, signal: AbortSignal | undefined): AsyncGenerator<Page<Event>, void, undefined> {
+/**
+ * Pages without end; an outage is waited for. Yields empty pages too, as their cursor may be newer.
+ */
+async function* pages(
+  ask: Ask,
+  which: EventOptions,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Page<Event>, void, undefined> {
   let { after } = which;
   let pauseMs = PAUSE_MS;
   for (;;) {
@@ -49,11 +64,19 @@ async function* pages(ask: Ask, which: EventOptions, signal: AbortSignal | undef
   }
 }
 
-export async function* follow(ask: Ask, which: EventOptions, signal: AbortSignal | undefined): AsyncGenerator<Event, void, undefined> {
+export async function* follow(
+  ask: Ask,
+  which: EventOptions,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Event, void, undefined> {
   for await (const page of pages(ask, which, signal)) yield* page.items;
 }
 
-export async function readEvents(ask: Ask, how: ReadOptions, signal: AbortSignal | undefined): Promise<void> {
+export async function readEvents(
+  ask: Ask,
+  how: ReadOptions,
+  signal: AbortSignal | undefined,
+): Promise<void> {
   const { handle, save, onGap, ...which } = how;
   let saved = which.after;
   for await (const page of pages(ask, which, signal)) {

@@ -25,4 +25,10 @@ export type {
   TokenOptions,
   User,
 } from './types';
-export { checkSignature, type HeaderSource, verifyWebhook, type WebhookEvent, type WebhookOptions } from './webhook';
+export {
+  checkSignature,
+  type HeaderSource,
+  verifyWebhook,
+  type WebhookEvent,
+  type WebhookOptions,
+} from './webhook';

@@ -1,4 +1,7 @@
-/** One call over HTTP: time limit, retries with growing pauses, one idempotency key for all its attempts. */
+/**
+ * One call over HTTP: time limit, retries with growing pauses, one idempotency key for all its
+ * attempts.
+ */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { apiErrorOf, type ApiError, NoAnswerError, TidingsError } from './errors';
@@ -12,7 +15,10 @@ const LOST = new Set([502, 504]);
 /** The first pause; each further one is twice as long. */
 const PAUSE_MS = 250;
 const PAUSE_MS_MAX = 8_000;
-/** A server that asks for more patience than this is answered by failing: the caller knows better what to do. */
+/**
+ * A server that asks for more patience than this is answered by failing: the caller knows better
+ * what to do.
+ */
 const RETRY_AFTER_S_MAX = 60;
 
 /** Where the server is, and how it is asked. */
@@ -60,7 +66,11 @@ export interface Call {
 export function part(name: string): string {
   // Every URL parser takes these two for steps, in any spelling.
   if (name === '.' || name === '..' || name === '') {
-    throw new TidingsError(`${JSON.stringify(name)} cannot be part of an address`, 'invalid_name', 'Use another name.');
+    throw new TidingsError(
+      `${JSON.stringify(name)} cannot be part of an address`,
+      'invalid_name',
+      'Use another name.',
+    );
   }
   return encodeURIComponent(name);
 }
@@ -97,14 +107,28 @@ export class Transport {
   constructor(settings: Settings) {
     const endpoint = settings.endpoint ?? process.env.TIDINGS_ENDPOINT;
     const key = settings.key ?? process.env.TIDINGS_KEY;
-    if (!endpoint) throw new TidingsError('no endpoint', 'no_endpoint', 'Give `endpoint`, or set TIDINGS_ENDPOINT, such as https://chat.example.org.');
-    if (!key) throw new TidingsError('no API key', 'no_key', 'Give `key`, or set TIDINGS_KEY; `tidings key create` makes one.');
+    if (!endpoint)
+      throw new TidingsError(
+        'no endpoint',
+        'no_endpoint',
+        'Give `endpoint`, or set TIDINGS_ENDPOINT, such as https://chat.example.org.',
+      );
+    if (!key)
+      throw new TidingsError(
+        'no API key',
+        'no_key',
+        'Give `key`, or set TIDINGS_KEY; `tidings key create` makes one.',
+      );
     if (!/^https?:\/\/[^/?#]+\/?$/.test(endpoint)) {
       const hint = 'Give the scheme and the host, such as https://chat.example.org.';
       throw new TidingsError(`the endpoint is ${JSON.stringify(endpoint)}`, 'bad_endpoint', hint);
     }
     if (!/^[\x21-\x7e]+$/.test(key)) {
-      throw new TidingsError('the API key has characters that no key has', 'bad_key', 'Copy the key again, without quotes, spaces and line ends.');
+      throw new TidingsError(
+        'the API key has characters that no key has',
+        'bad_key',
+        'Copy the key again, without quotes, spaces and line ends.',
+      );
     }
     this.#base = endpoint.replace(/\/$/, '');
     this.#key = key;
@@ -119,7 +143,8 @@ export class Transport {
     for (let attempt = 0; ; attempt++) {
       const result = await this.#attempt(call, options, key);
       if ('value' in result) return result.value as T;
-      const isRepeatable = call.isRepeatable ?? (call.method !== 'POST' || options.idempotencyKey !== undefined);
+      const isRepeatable =
+        call.isRepeatable ?? (call.method !== 'POST' || options.idempotencyKey !== undefined);
       const waitMs = this.#pauseMs(attempt, result, isRepeatable);
       if (waitMs === undefined) throw result.error;
       await sleep(waitMs, options.signal);
@@ -132,17 +157,23 @@ export class Transport {
     const asked = failure.retryAfterS;
     if (asked !== undefined && asked > RETRY_AFTER_S_MAX) return undefined;
     const status = (failure.error as Partial<ApiError>).status;
-    const isRetried = (failure.isUncertain && isRepeatable) || (status !== undefined && NOT_DONE.has(status));
+    const isRetried =
+      (failure.isUncertain && isRepeatable) || (status !== undefined && NOT_DONE.has(status));
     if (!isRetried) return undefined;
     // Half of it is chance, so that those who were refused together do not come back together.
     const pauseMs = Math.min(PAUSE_MS * 2 ** attempt, PAUSE_MS_MAX);
     return (asked ?? 0) * 1000 + pauseMs * (0.5 + Math.random() / 2);
   }
 
-  async #attempt(call: Call, options: CallOptions, key: string | undefined): Promise<{ value: unknown } | Failure> {
+  async #attempt(
+    call: Call,
+    options: CallOptions,
+    key: string | undefined,
+  ): Promise<{ value: unknown } | Failure> {
     options.signal?.throwIfAborted();
     const timeoutMs = (options.timeoutMs ?? this.#timeoutMs) + (call.waitMs ?? 0);
-    // Not `AbortSignal.any`: with a signal that lives long, older versions of Node keep each of its results for ever.
+    // Not `AbortSignal.any`: with a signal that lives long, older versions of Node keep each of its
+    // results for ever.
     const control = new AbortController();
     let isLate = false;
     const late = setTimeout(() => {
@@ -163,7 +194,13 @@ export class Transport {
     let text: string;
     try {
       // A redirect would take the key elsewhere.
-      response = await fetch(this.#url(call), { method: call.method, headers, body, signal: control.signal, redirect: 'manual' });
+      response = await fetch(this.#url(call), {
+        method: call.method,
+        headers,
+        body,
+        signal: control.signal,
+        redirect: 'manual',
+      });
       text = await response.text();
     } catch (cause) {
       options.signal?.throwIfAborted();
@@ -190,12 +227,20 @@ export class Transport {
   #noAnswer(cause: unknown, timeoutMs: number | undefined): NoAnswerError {
     if (timeoutMs !== undefined) {
       const hint = 'Look at the load of the server, or give the call more time.';
-      return new NoAnswerError(`${this.#base} has not answered within ${timeoutMs} ms`, 'timed_out', hint, { cause });
+      return new NoAnswerError(
+        `${this.#base} has not answered within ${timeoutMs} ms`,
+        'timed_out',
+        hint,
+        { cause },
+      );
     }
     const { cause: inner, message } = cause as Error;
-    const why = inner instanceof Error ? inner.message || (inner as NodeJS.ErrnoException).code : message;
+    const why =
+      inner instanceof Error ? inner.message || (inner as NodeJS.ErrnoException).code : message;
     const hint = 'Check the endpoint, and that the server runs and can be reached from here.';
-    return new NoAnswerError(`${this.#base} cannot be reached: ${why}`, 'unreachable', hint, { cause });
+    return new NoAnswerError(`${this.#base} cannot be reached: ${why}`, 'unreachable', hint, {
+      cause,
+    });
   }
 }
 
@@ -205,7 +250,12 @@ function readJson(text: string, status: number): { value: unknown } | Failure {
     return { value: JSON.parse(text) };
   } catch (cause) {
     const message = `the answer (${status}) is not JSON: ${JSON.stringify(text.slice(0, 100))}`;
-    const error = new NoAnswerError(message, 'bad_answer', 'Check that the endpoint is a Tidings server.', { cause });
+    const error = new NoAnswerError(
+      message,
+      'bad_answer',
+      'Check that the endpoint is a Tidings server.',
+      { cause },
+    );
     return { error, isUncertain: false };
   }
 }

@@ -18,13 +18,18 @@ export interface PeerMessageOptions extends MessageOptions {
 }
 
 /** A message of a batch, to either a channel or users. */
-export type Message = PeerMessageOptions & { payload: Payload } & ({ channel: string; users?: never } | { users: string[]; channel?: never });
+export type Message = PeerMessageOptions & { payload: Payload } & (
+    { channel: string; users?: never } | { users: string[]; channel?: never }
+  );
 
 /** What has become of a message for one receiver. */
 export interface Receipt {
   channel?: string;
   user?: string;
-  /** `sent`: the server has it; `delivered`: the receiver has it; `stored`: it is kept; `offline`: nobody is there; `failed`: see `error`. */
+  /**
+   * `sent`: the server has it; `delivered`: the receiver has it; `stored`: it is kept; `offline`:
+   * nobody is there; `failed`: see `error`.
+   */
   outcome: 'sent' | 'delivered' | 'stored' | 'offline' | 'failed';
   message_id?: string;
   at_ms?: number;
@@ -112,7 +117,10 @@ export interface HistoryOptions extends PageOptions {
 
 export type Attributes = Record<string, string>;
 
-/** Who is banned from what: a user everywhere, an address, a channel as a whole, or a user in a channel. */
+/**
+ * Who is banned from what: a user everywhere, an address, a channel as a whole, or a user in a
+ * channel.
+ */
 export interface BanOptions {
   user_id?: string;
   channel?: string;
@@ -157,7 +165,10 @@ export interface TokenOptions {
 export interface Event {
   /** Where this event stands; reading goes on behind it. */
   cursor: string;
-  /** Such as `user.login`, `user.logout`, `channel.join`; `gap` says that events before this one were dropped. */
+  /**
+   * Such as `user.login`, `user.logout`, `channel.join`; `gap` says that events before this one
+   * were dropped.
+   */
   type: string;
   at_ms: number;
   user?: string;

@@ -1,11 +1,16 @@
-/** What each call sends, and what it makes of the answer: by the table that the other languages follow, too. */
+/**
+ * What each call sends, and what it makes of the answer: by the table that the other languages
+ * follow, too.
+ */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { ApiError } from '../dist/index.mjs';
 import { APP, Fake, json, text } from './fake.mjs';
 
-const { calls, refusals } = JSON.parse(readFileSync(new URL('../../../server-calls.json', import.meta.url), 'utf8'));
+const { calls, refusals } = JSON.parse(
+  readFileSync(new URL('../../../server-calls.json', import.meta.url), 'utf8'),
+);
 const camel = (name) => name.replace(/_(.)/g, (_, letter) => letter.toUpperCase());
 const own = (value) => (value?.bytes === undefined ? value : Buffer.from(value.bytes, 'base64'));
 const plain = (value) => (value instanceof Map ? Object.fromEntries(value) : value);
@@ -28,16 +33,29 @@ for (const { call, args = [], options, request, answer, gives, fails } of calls)
     assert.deepEqual(Object.fromEntries(url.searchParams), request.query ?? {});
     assert.deepEqual(sent.body === '' ? undefined : JSON.parse(sent.body), request.body);
     assert.equal(sent.headers.authorization, 'Bearer tdk_id_secret');
-    assert.equal(sent.headers['content-type'], request.body === undefined ? undefined : 'application/json');
-    assert.equal(sent.headers['idempotency-key'] !== undefined, request.method === 'POST', 'posts have keys');
+    assert.equal(
+      sent.headers['content-type'],
+      request.body === undefined ? undefined : 'application/json',
+    );
+    assert.equal(
+      sent.headers['idempotency-key'] !== undefined,
+      request.method === 'POST',
+      'posts have keys',
+    );
   });
 }
 
 for (const { why, answer, fails } of refusals) {
   test(`refused: ${why}`, async (context) => {
-    const told = answer.text === undefined ? json(answer.status, answer.body, answer.headers) : text(answer.status, answer.text, answer.headers);
+    const told =
+      answer.text === undefined
+        ? json(answer.status, answer.body, answer.headers)
+        : text(answer.status, answer.text, answer.headers);
     const fake = await Fake.start(context, told);
-    await assert.rejects(fake.client().bans(), (error) => error instanceof ApiError && has(error, fails));
+    await assert.rejects(
+      fake.client().bans(),
+      (error) => error instanceof ApiError && has(error, fails),
+    );
     assert.equal(fake.requests.length, 1, 'it was not asked again');
   });
 }

@@ -13,7 +13,12 @@ export class Fake {
   #server = createServer(async (request, response) => {
     let body = '';
     for await (const piece of request) body += piece;
-    this.requests.push({ method: request.method, url: request.url, headers: request.headers, body });
+    this.requests.push({
+      method: request.method,
+      url: request.url,
+      headers: request.headers,
+      body,
+    });
     // The last answer is given for ever.
     const answer = this.#answers.length > 1 ? this.#answers.shift() : this.#answers[0];
     answer(response, request);
@@ -37,15 +42,19 @@ export class Fake {
   }
 }
 
-export const json = (status, body, headers = {}) => (response) => {
-  response.writeHead(status, { 'content-type': 'application/json', ...headers });
-  response.end(body === undefined ? undefined : JSON.stringify(body));
-};
+export const json =
+  (status, body, headers = {}) =>
+  (response) => {
+    response.writeHead(status, { 'content-type': 'application/json', ...headers });
+    response.end(body === undefined ? undefined : JSON.stringify(body));
+  };
 
-export const text = (status, body, headers = {}) => (response) => {
-  response.writeHead(status, headers);
-  response.end(body);
-};
+export const text =
+  (status, body, headers = {}) =>
+  (response) => {
+    response.writeHead(status, headers);
+    response.end(body);
+  };
 
 /** The request arrives, and the connection breaks. */
 export const broken = (response) => response.destroy();

@@ -11,7 +11,9 @@ import { buildToken, Tidings } from '../dist/index.mjs';
 
 const ROOT = fileURLToPath(new URL('../../../../', import.meta.url));
 export const PROGRAM = process.env.TIDINGS_BIN ?? join(ROOT, 'target/debug/tidings');
-const AgoraRTM = createRequire(import.meta.url)(join(ROOT, 'clients/js/rtm/dist/tidings-rtm.umd.js'));
+const AgoraRTM = createRequire(import.meta.url)(
+  join(ROOT, 'clients/js/rtm/dist/tidings-rtm.umd.js'),
+);
 /** For a machine that does much else; whatever is waited for ends the wait at once. */
 const WITHIN_MS = 30_000;
 
@@ -24,9 +26,20 @@ export class RealServer {
   static async start() {
     const server = new RealServer();
     server.#folder = await mkdtemp(join(tmpdir(), 'tidings-server-js-'));
-    const words = ['serve', '--listen', '127.0.0.1:0', '--disk-reserve', '0', '--data-dir', join(server.#folder, 'data')];
+    const words = [
+      'serve',
+      '--listen',
+      '127.0.0.1:0',
+      '--disk-reserve',
+      '0',
+      '--data-dir',
+      join(server.#folder, 'data'),
+    ];
     // Receivers of webhooks are on this machine, in tests.
-    server.#process = spawn(PROGRAM, words, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...server.#settings() } });
+    server.#process = spawn(PROGRAM, words, {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...server.#settings() },
+    });
     const log = [];
     // The first start shows the first key.
     createInterface({ input: server.#process.stderr }).on('line', (line) => {
@@ -37,7 +50,8 @@ export class RealServer {
       server.endpoint = /^tidings is ready: (http:\/\/[^/\s]+)/.exec(line)?.[1];
       if (server.endpoint) break;
     }
-    if (!server.endpoint || !server.keys.admin) throw new Error(`the program did not start: ${log.join('\n')}`);
+    if (!server.endpoint || !server.keys.admin)
+      throw new Error(`the program did not start: ${log.join('\n')}`);
     const admin = new Tidings({ endpoint: server.endpoint, key: server.keys.admin });
     const wish = { name: 'tests', settings: { issue_tokens: true } };
     const made = await admin.request({ method: 'POST', path: '/api/v1/apps', body: wish });
@@ -59,8 +73,16 @@ export class RealServer {
   }
 
   /** A user who has logged in with a token that was made here. */
-  async login(uid, token = buildToken({ app: this.app, certificate: this.certificate, user: uid })) {
-    const user = new User(AgoraRTM.createInstance(this.app, { endpoint: this.endpoint, logFilter: AgoraRTM.LOG_FILTER_OFF }));
+  async login(
+    uid,
+    token = buildToken({ app: this.app, certificate: this.certificate, user: uid }),
+  ) {
+    const user = new User(
+      AgoraRTM.createInstance(this.app, {
+        endpoint: this.endpoint,
+        logFilter: AgoraRTM.LOG_FILTER_OFF,
+      }),
+    );
     await user.client.login({ uid, token });
     return user;
   }
@@ -102,7 +124,9 @@ class User {
       const found = this.heard.find(fits);
       if (found) return found;
       await once(this.#news, 'news', { signal: limit }).catch(() => {
-        throw new Error(`not within ${WITHIN_MS} ms: ${fits}; heard: ${JSON.stringify(this.heard)}`);
+        throw new Error(
+          `not within ${WITHIN_MS} ms: ${fits}; heard: ${JSON.stringify(this.heard)}`,
+        );
       });
     }
   }
@@ -119,6 +143,7 @@ export async function eventually(ask, isSo) {
   for (;;) {
     const found = await ask();
     if (isSo(found)) return found;
-    if (Date.now() > limit) throw new Error(`not within ${WITHIN_MS} ms: ${isSo}; last: ${JSON.stringify(found)}`);
+    if (Date.now() > limit)
+      throw new Error(`not within ${WITHIN_MS} ms: ${isSo}; last: ${JSON.stringify(found)}`);
   }
 }

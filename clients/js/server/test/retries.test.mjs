@@ -7,12 +7,25 @@ import { ApiError, NoAnswerError, Tidings, TidingsError } from '../dist/index.mj
 import { APP, broken, Fake, json, silent, text } from './fake.mjs';
 
 const SENT = json(200, { request_id: '1', results: [{ channel: 'lobby', outcome: 'sent' }] });
-const BUSY = { title: 'Service Unavailable', code: 'unavailable', hint: 'Try again.', request_id: '2' };
-const hello = (tidings, options = {}) => tidings.sendToChannel('lobby', 'hello', { sender: 'system', ...options });
+const BUSY = {
+  title: 'Service Unavailable',
+  code: 'unavailable',
+  hint: 'Try again.',
+  request_id: '2',
+};
+const hello = (tidings, options = {}) =>
+  tidings.sendToChannel('lobby', 'hello', { sender: 'system', ...options });
 const keysOf = (fake) => fake.requests.map(({ headers }) => headers['idempotency-key']);
 
-test('a message whose answer is lost, or refused for now, is sent again under the same key', async (context) => {
-  const fake = await Fake.start(context, broken, json(503, BUSY), json(429, BUSY), text(502, 'bad gateway'), SENT);
+test('a message that is lost, or refused for now, is sent again under the same key', async (context) => {
+  const fake = await Fake.start(
+    context,
+    broken,
+    json(503, BUSY),
+    json(429, BUSY),
+    text(502, 'bad gateway'),
+    SENT,
+  );
   const { outcome } = await hello(fake.client());
   assert.equal(outcome, 'sent');
   assert.equal(fake.requests.length, 5);
@@ -40,18 +53,24 @@ test('Retry-After is waited for, in seconds or as a date', async (context) => {
 });
 
 test('what is refused for good is not repeated, nor what is refused too often', async (context) => {
-  const refusing = await Fake.start(context, json(403, { title: 'Forbidden', code: 'not_permitted', detail: 'no' }));
+  const refusing = await Fake.start(
+    context,
+    json(403, { title: 'Forbidden', code: 'not_permitted', detail: 'no' }),
+  );
   await assert.rejects(hello(refusing.client()), { code: 'not_permitted', status: 403 });
   assert.equal(refusing.requests.length, 1);
   const busy = await Fake.start(context, json(503, BUSY));
-  await assert.rejects(hello(busy.client({ retries: 2 })), (error) => error instanceof ApiError && error.code === 'unavailable');
+  await assert.rejects(
+    hello(busy.client({ retries: 2 })),
+    (error) => error instanceof ApiError && error.code === 'unavailable',
+  );
   assert.equal(busy.requests.length, 3);
   const never = await Fake.start(context, json(503, BUSY));
   await assert.rejects(hello(never.client({ retries: 0 })), ApiError);
   assert.equal(never.requests.length, 1);
 });
 
-test('a ban whose answer is lost is not repeated, as there would be two; refused for now, it is', async (context) => {
+test('a ban whose answer is lost is not repeated, one that is refused for now is', async (context) => {
   const lost = await Fake.start(context, broken);
   await assert.rejects(lost.client().ban({ user_id: 'mallory' }), { code: 'unreachable' });
   assert.equal(lost.requests.length, 1);
@@ -62,7 +81,11 @@ test('a ban whose answer is lost is not repeated, as there would be two; refused
 test('no answer in time', async (context) => {
   const fake = await Fake.start(context, silent);
   const client = fake.client({ retries: 1, timeoutMs: 50 });
-  await assert.rejects(client.bans(), (error) => error instanceof NoAnswerError && error.code === 'timed_out' && /50 ms/.test(error.message));
+  await assert.rejects(
+    client.bans(),
+    (error) =>
+      error instanceof NoAnswerError && error.code === 'timed_out' && /50 ms/.test(error.message),
+  );
   assert.equal(fake.requests.length, 2);
 });
 
@@ -73,10 +96,14 @@ test('nobody listens', async () => {
   probe.close();
   await once(probe, 'close');
   const tidings = new Tidings({ endpoint, key: 'tdk_1_2', app: APP, retries: 1 });
-  await assert.rejects(tidings.bans(), (error) => error.code === 'unreachable' && error.message.includes(endpoint) && error.hint !== '');
+  await assert.rejects(
+    tidings.bans(),
+    (error) =>
+      error.code === 'unreachable' && error.message.includes(endpoint) && error.hint !== '',
+  );
 });
 
-test('a call is cancelled while it waits for its answer, and while it waits to be repeated', async (context) => {
+test('a call is cancelled while it waits for an answer, or to be repeated', async (context) => {
   const asked = Promise.withResolvers?.() ?? deferred();
   const fake = await Fake.start(context, () => asked.resolve());
   const control = new AbortController();
@@ -109,7 +136,10 @@ test('a redirect is not followed, as it would take the key elsewhere', async (co
 
 test('an answer that is not JSON is not of a Tidings server', async (context) => {
   const fake = await Fake.start(context, text(200, '<p>welcome</p>'));
-  await assert.rejects(fake.client().bans(), (error) => error.code === 'bad_answer' && /welcome/.test(error.message));
+  await assert.rejects(
+    fake.client().bans(),
+    (error) => error.code === 'bad_answer' && /welcome/.test(error.message),
+  );
 });
 
 test('calls one after the other keep their connection', async (context) => {
@@ -121,7 +151,11 @@ test('calls one after the other keep their connection', async (context) => {
 });
 
 test('settings come from the environment, and wrong ones are told', () => {
-  const variables = { TIDINGS_ENDPOINT: 'http://127.0.0.1:1', TIDINGS_KEY: 'tdk_1_2', TIDINGS_APP: APP };
+  const variables = {
+    TIDINGS_ENDPOINT: 'http://127.0.0.1:1',
+    TIDINGS_KEY: 'tdk_1_2',
+    TIDINGS_APP: APP,
+  };
   Object.assign(process.env, variables);
   assert.ok(new Tidings());
   for (const name of Object.keys(variables)) delete process.env[name];
@@ -133,10 +167,16 @@ test('settings come from the environment, and wrong ones are told', () => {
     [{ key: '' }, 'no_key'],
     [{ key: 'tdk_1_2\n' }, 'bad_key'],
   ]) {
-    assert.throws(() => new Tidings({ ...good, ...wrong }), (error) => error instanceof TidingsError && error.code === code && error.hint !== '');
+    assert.throws(
+      () => new Tidings({ ...good, ...wrong }),
+      (error) => error instanceof TidingsError && error.code === code && error.hint !== '',
+    );
   }
   assert.throws(() => new Tidings({ ...good, app: '' }).bans(), { code: 'no_app' });
-  for (const name of ['', '.', '..']) assert.throws(() => new Tidings(good).user(name), { code: 'invalid_name' });
+  for (const name of ['', '.', '..'])
+    assert.throws(() => new Tidings(good).user(name), { code: 'invalid_name' });
   // Two keys would be deleted in place of this one.
-  return assert.rejects(new Tidings(good).deleteUserAttributes('alice', ['a,b']), { code: 'invalid_name' });
+  return assert.rejects(new Tidings(good).deleteUserAttributes('alice', ['a,b']), {
+    code: 'invalid_name',
+  });
 });

@@ -5,8 +5,16 @@ import { test } from 'node:test';
 import { inflateSync } from 'node:zlib';
 import { buildToken, TidingsError } from '../dist/index.mjs';
 
-const { vectors } = JSON.parse(readFileSync(new URL('../../../../server/token/tests/vectors.json', import.meta.url), 'utf8'));
-const { app_id: app, app_certificate: certificate, user_id: user, now, token: published } = vectors.find(({ name }) => name === '007_ok_rtm');
+const { vectors } = JSON.parse(
+  readFileSync(new URL('../../../../server/token/tests/vectors.json', import.meta.url), 'utf8'),
+);
+const {
+  app_id: app,
+  app_certificate: certificate,
+  user_id: user,
+  now,
+  token: published,
+} = vectors.find(({ name }) => name === '007_ok_rtm');
 // Compressors differ, and the bytes below them do not.
 const bytesOf = (token) => inflateSync(Buffer.from(token.slice(3), 'base64'));
 
@@ -19,8 +27,20 @@ test('a token has the bytes that the format asks for', () => {
 });
 
 test('wrong fields are told', () => {
-  for (const wrong of [{ app: 'short' }, { certificate: '' }, { user: '' }, { user: 'u'.repeat(70_000) }, { ttl: 0 }, { ttl: 1.5 }, { ttl: 86_401 }]) {
+  for (const wrong of [
+    { app: 'short' },
+    { certificate: '' },
+    { user: '' },
+    { user: 'u'.repeat(70_000) },
+    { ttl: 0 },
+    { ttl: 1.5 },
+    { ttl: 86_401 },
+  ]) {
     const make = () => buildToken({ app, certificate, user, ...wrong });
-    assert.throws(make, (error) => error instanceof TidingsError && error.code === 'invalid_argument' && error.hint !== '');
+    assert.throws(
+      make,
+      (error) =>
+        error instanceof TidingsError && error.code === 'invalid_argument' && error.hint !== '',
+    );
   }
 });

@@ -1,4 +1,5 @@
-// A user for tests in other languages: logs in, tells what it hears as lines of JSON, logs out when its input ends.
+// A user for tests in other languages: logs in, tells what it hears as lines of JSON, logs out when
+// its input ends.
 //
 //   node user-program.mjs ENDPOINT APP USER TOKEN [CHANNEL]
 import { createRequire } from 'node:module';

@@ -86,11 +86,6 @@ fn message(of: &Value) -> Message {
 /// Makes the call of a row; what it gives, in words.
 async fn ask(tidings: &Tidings, call: &str, words: &Words<'_>) -> Result<String, Error> {
     let first = words.arg(0);
-    let id = words
-        .args
-        .first()
-        .and_then(Value::as_u64)
-        .unwrap_or_default();
     Ok(match call {
         "send_to_channel" | "send_to_peer" => {
             let sender = words.option("sender").expect("a sender");
@@ -126,6 +121,14 @@ async fn ask(tidings: &Tidings, call: &str, words: &Words<'_>) -> Result<String,
             }
             format!("{:?}", tidings.history(&range).await?)
         }
+        _ => return about_people(tidings, call, words).await,
+    })
+}
+
+/// Who is there.
+async fn about_people(tidings: &Tidings, call: &str, words: &Words<'_>) -> Result<String, Error> {
+    let first = words.arg(0);
+    Ok(match call {
         "query_presence" => {
             let users = words.texts(&words.args[0]);
             let users: Vec<&str> = users.iter().map(String::as_str).collect();
@@ -159,6 +162,18 @@ async fn ask(tidings: &Tidings, call: &str, words: &Words<'_>) -> Result<String,
             let (reason, seconds) = (words.option("reason"), words.number("ban_seconds"));
             said(tidings.disconnect(first, reason, seconds).await?)
         }
+        _ => return about_attributes(tidings, call, words).await,
+    })
+}
+
+/// Attributes of users and channels.
+async fn about_attributes(
+    tidings: &Tidings,
+    call: &str,
+    words: &Words<'_>,
+) -> Result<String, Error> {
+    let first = words.arg(0);
+    Ok(match call {
         "user_attributes" => format!("{:?}", tidings.user_attributes(first).await?),
         "channel_attributes" => format!("{:?}", tidings.channel_attributes(first).await?),
         "set_user_attributes" => said(
@@ -195,6 +210,19 @@ async fn ask(tidings: &Tidings, call: &str, words: &Words<'_>) -> Result<String,
             }
             String::new()
         }
+        _ => return about_the_rest(tidings, call, words).await,
+    })
+}
+
+/// Bans, tokens, events.
+async fn about_the_rest(tidings: &Tidings, call: &str, words: &Words<'_>) -> Result<String, Error> {
+    let first = words.arg(0);
+    let id = words
+        .args
+        .first()
+        .and_then(Value::as_u64)
+        .unwrap_or_default();
+    Ok(match call {
         "bans" => format!("{:?}", tidings.bans(words.option("cursor")).await?),
         "ban" => {
             let ban = NewBan {

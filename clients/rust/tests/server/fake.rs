@@ -3,7 +3,6 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use serde_json::Value;
 use tidings_client::server::{Builder, Tidings};
@@ -139,7 +138,7 @@ async fn serve(stream: TcpStream, state: Arc<State>) -> Option<()> {
                     .ok()?;
             }
             Told::Broken => return None,
-            Told::Silent => tokio::time::sleep(Duration::from_secs(3600)).await,
+            Told::Silent => std::future::pending().await,
         }
     }
 }

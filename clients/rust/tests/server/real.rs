@@ -163,7 +163,8 @@ async fn every_kind_of_call() {
     let server = Server::start().await;
     messages(&server).await;
     who_is_there(&server).await;
-    attributes_and_history(&server).await;
+    attributes(&server).await;
+    history(&server).await;
     bans_and_tokens(&server).await;
     events(&server).await;
     refusals(&server).await;
@@ -266,7 +267,7 @@ async fn who_is_there(server: &Server) {
     ends(&mut events).await;
 }
 
-async fn attributes_and_history(server: &Server) {
+async fn attributes(server: &Server) {
     let tidings = &server.tidings;
     let (_erin, _events) = server.login("erin").await;
     let of = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
@@ -314,7 +315,10 @@ async fn attributes_and_history(server: &Server) {
             .expect("attributes")
             .is_empty()
     );
+}
 
+async fn history(server: &Server) {
+    let tidings = &server.tidings;
     for text in ["one", "two", "three"] {
         let sent = tidings.send_to_channel("old", text, "system", SendOptions::new().store());
         sent.await.expect("sent");

@@ -108,7 +108,8 @@ fn a_header_of_another_form_is_refused() {
 #[test]
 fn an_event_is_read_at_the_present_time() {
     let now_s = std::time::UNIX_EPOCH.elapsed().expect("a clock").as_secs();
-    let body = br#"{"noticeId":"n1","type":"user.login","notifyMs":1,"payload":{"account":"alice"},"cursor":"7"}"#;
+    let body =
+        br#"{"noticeId":"n1","type":"user.login","payload":{"account":"alice"},"cursor":"7"}"#;
     let sign = |body: &[u8]| {
         let mut mac = Hmac::<Sha256>::new_from_slice(b"whsec").expect("a key");
         mac.update(format!("{now_s}.").as_bytes());

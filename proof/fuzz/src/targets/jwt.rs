@@ -1,4 +1,5 @@
-//! JSON Web Tokens of strangers: as text, and with claims that a key has signed; and the key sets of others.
+//! JSON Web Tokens of strangers: as text, and with claims that a key has signed; and the key sets
+//! of others.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -12,4 +12,5 @@ mod office;
 mod there;
 mod upkeep;
 mod v1;
+mod webhooks;
 mod world;

@@ -1,8 +1,8 @@
 //! The servers that all tests call: one with one hub, one with four.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
-use std::process::{ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::OnceLock;
 
 use base64::Engine as _;
@@ -29,16 +29,14 @@ pub(crate) struct World {
     /// The API's own port.
     pub(crate) api: SocketAddr,
     /// Its data and its log.
-    #[allow(dead_code, reason = "kept for as long as the server runs")]
     directory: TempDir,
     /// The server ends when this is closed: with the test's process, however that ends.
-    #[allow(dead_code, reason = "kept for as long as the server runs")]
     alive: ChildStdin,
+    process: Child,
 }
 
-/// Ends its child when its standard input is closed.
-const GUARD: &str =
-    "\"$@\" < /dev/null & server=$!; exec > /dev/null; cat; kill $server; wait $server";
+/// Ends its child when its standard input is closed, or by the signal that is written there.
+const GUARD: &str = "\"$@\" < /dev/null & server=$!; exec > /dev/null; read -r how; kill -s \"${how:-TERM}\" $server; wait $server";
 
 /// The server with so many hubs, started by the first test that asks.
 pub(crate) fn world(hubs: u16) -> &'static World {
@@ -60,7 +58,18 @@ pub(crate) fn each(test: impl AsyncFn(&'static World)) {
 impl World {
     /// Starts a server.
     pub(crate) fn start(hubs: u16, arguments: &[&str]) -> Self {
-        let directory = TempDir::new().expect("a directory");
+        Self::start_in(TempDir::new().expect("a directory"), hubs, arguments)
+    }
+
+    /// Kills the server without a warning. Returns what is left of it.
+    pub(crate) fn crash(mut self) -> TempDir {
+        writeln!(self.alive, "KILL").expect("the guard reads");
+        self.process.wait().expect("the server ends");
+        self.directory
+    }
+
+    /// Starts a server on the data of another one.
+    pub(crate) fn start_in(directory: TempDir, hubs: u16, arguments: &[&str]) -> Self {
         let log = std::fs::File::create(directory.path().join("log")).expect("a log");
         let api = free_port();
         let mut command = Command::new("sh");
@@ -99,6 +108,7 @@ impl World {
             api,
             directory,
             alive: process.stdin.take().expect("its input"),
+            process,
         }
     }
 

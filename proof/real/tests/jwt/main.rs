@@ -1,4 +1,5 @@
-//! Logins with JSON Web Tokens, as the guide's page says: the program, its commands, and the page's own programs.
+//! Logins with JSON Web Tokens, as the guide's page says: the program, its commands, and the page's
+//! own programs.
 
 mod page;
 
@@ -274,6 +275,13 @@ async fn settings_count_at_once_and_comments_stay() {
         "jwt.audiences=default",
     ]);
     assert_eq!(login(program, "alice", &plain).await, Ok(()));
+    // A change of the secret: both are good for a while.
+    let both = format!("a newer secret, which has just been made\n{SECRET}\n");
+    place.works_with(&["app", "set", JWT_APP, "jwt.secrets=-"], &both);
+    assert_eq!(login(program, "alice", &plain).await, Ok(()));
+    let newer = both.lines().next().unwrap_or_default();
+    place.works_with(&["app", "set", JWT_APP, "jwt.secrets=-"], newer);
+    refused("HS256 signature does not fit").await;
     // Without the last key there are no such tokens; without a certificate too, everybody may in.
     place.works(&["app", "rotate", JWT_APP]);
     place.works(&["app", "set", JWT_APP, "jwt=default"]);
@@ -337,7 +345,8 @@ async fn keys_of_a_login_server_are_fetched_and_change() {
     let status = place.works(&["status"]);
     assert!(status.contains("1 key of http://127.0.0.1"), "{status}");
 
-    // Another key: a token that names it makes the server look, though not more often than each 30 s.
+    // Another key: a token that names it makes the server look, though not more often than each 30
+    // s.
     login_server.signal("-HUP");
     let mut second = page::fetch(&format!("{url}/token?user=alice"));
     let mut tries = Tries::new(

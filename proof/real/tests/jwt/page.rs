@@ -1,4 +1,5 @@
-//! A place in which a reader of the guide's page works: a running server, its commands, the page's programs.
+//! A place in which a reader of the guide's page works: a running server, its commands, the page's
+//! programs.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -133,7 +134,8 @@ impl Place {
         printed(self.tidings(arguments, input))
     }
 
-    /// Makes the app with these settings for JSON Web Tokens; its users may log in as often as they like.
+    /// Makes the app with these settings for JSON Web Tokens; its users may log in as often as they
+    /// like.
     pub(crate) fn make_app(&self, jwt: &[&str], input: &str) {
         let mut create = vec!["app", "create", "--id", JWT_APP, "--open"];
         create.extend(jwt.iter().flat_map(|setting| ["--jwt", setting]));

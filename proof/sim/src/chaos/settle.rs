@@ -55,7 +55,7 @@ impl Chaos {
         }
         self.check_open_logins();
         self.advance(15_000);
-        self.check_outside();
+        self.backend.finish(&mut self.world, &mut self.checker);
         // Order: from here on, nobody is the client that has sent, or been called.
         self.invitations.judge(self.world.is_disk_broken());
         self.check_inboxes();

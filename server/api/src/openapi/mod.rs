@@ -16,7 +16,7 @@ use utoipa::{Modify, OpenApi};
 use crate::admin::AdminDoc;
 use crate::hosted::{history, messages};
 use crate::problem::Problem;
-use crate::{Answer, raw_json, v1};
+use crate::{Answer, raw_json, v1, webhooks};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -40,6 +40,10 @@ use crate::{Answer, raw_json, v1};
         v1::channels::list, v1::channels::get, v1::channels::list_members, v1::channels::remove,
         v1::invitations::list, v1::invitations::create, v1::invitations::end,
         v1::events::list, v1::events::follow,
+        webhooks::list, webhooks::create, webhooks::show, webhooks::change, webhooks::delete,
+        webhooks::test, webhooks::deliveries, webhooks::retry,
+        webhooks::dead_letters, webhooks::retry_dead,
+        webhooks::moderation, webhooks::set_moderation, webhooks::end_moderation,
     ),
     components(schemas(
         Problem,

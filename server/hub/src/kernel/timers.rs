@@ -6,6 +6,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use crate::ids::{ChannelKey, ConnectionId, InvitationId, SessionKey, UserKey};
+use crate::io::Ticket;
 
 /// What a timer reminds of.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,6 +35,8 @@ pub(crate) enum Timer {
     LostUser(Box<UserKey>, u64),
     /// The attributes of a channel are over that had its last member then, in Unix milliseconds.
     ChannelOver(Box<ChannelKey>, u64),
+    /// The word about a message that is held should have come.
+    Held(Ticket),
     /// Attributes whose owners may be gone are looked through.
     Sweep,
     /// Histories are looked through for messages that are too old.

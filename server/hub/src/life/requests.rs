@@ -132,6 +132,12 @@ impl Hub {
 
     /// Gives a call to the feature that it is for.
     pub(crate) fn pass_on_call(&mut self, caller: Caller, call: Call, out: &mut dyn Sink) {
+        if let Call::SendToChannel(call) = call {
+            if let Some(call) = self.hold_message(caller, call, out) {
+                self.send_to_channel(caller, call, out);
+            }
+            return;
+        }
         let Self {
             kernel,
             peers,
@@ -144,9 +150,6 @@ impl Hub {
         } = self;
         match call {
             Call::SendToPeer(call) => peers.handle_send_to_peer(caller, call, kernel, out),
-            Call::SendToChannel(call) => {
-                channels.handle_send_to_channel(caller, call, history, kernel, out)
-            }
             Call::Join(call) => channels.handle_join(caller, &call.channel, kernel, out),
             Call::Leave(call) => channels.handle_leave(caller, &call.channel, kernel, out),
             Call::GetMembers(call) => {
@@ -195,10 +198,10 @@ impl Hub {
                 let decision = Decision::Refuse(call.response);
                 Invitations::handle_decision(caller, &call.id, decision, kernel, out);
             }
-            Call::RenewToken(_) | Call::Logout(_) => {
+            Call::RenewToken(_) | Call::Logout(_) | Call::SendToChannel(_) => {
                 debug_assert!(
                     false,
-                    "a call that touches every feature is not one feature's"
+                    "a call that touches several features is not one feature's"
                 );
             }
         }

@@ -21,6 +21,7 @@ impl Hub {
         self.kernel.is_settling
             && self.kernel.connections.is_empty()
             && self.kernel.asks.len() == 0
+            && self.moderation.is_settled()
             && self.kernel.stores.len() == 0
             && self.channels.known.values().all(is_quiet)
             && self.kernel.sessions.values().all(Session::can_resume)
@@ -52,6 +53,7 @@ impl Hub {
     /// The process is about to end and nobody is connected: no confirmation will come in its time.
     pub(crate) fn handle_settle(&mut self, out: &mut dyn Sink) {
         self.kernel.is_settling = true;
+        self.settle_moderation(out);
         let mut keys: Vec<SessionKey> = self.kernel.sessions.keys().collect();
         // Order: sorted, because the map's order would reach the effects.
         keys.sort_unstable();

@@ -213,6 +213,15 @@ impl Peers {
 
     /// Who sends a message, and what names the message. `None`: the session is not there.
     fn sender_of(caller: Caller, kernel: &mut Kernel) -> Option<Sender> {
+        if let Caller::Request { session, cseq } = caller {
+            let session = kernel.sessions.get(session)?;
+            return Some(Sender {
+                user: session.user.clone(),
+                traits: session.traits,
+                id: MessageId::new(session.id, cseq),
+                number: cseq,
+            });
+        }
         let user = kernel.user_of(caller)?.clone();
         let traits = kernel.traits_of_caller(caller);
         let (_, session, number) = kernel.sender_of(caller)?;

@@ -19,6 +19,7 @@ use crate::hub::Hub;
 use crate::ids::{ConnectionId, HubId, UserKey};
 use crate::io::{Effect, Input, Ticket};
 use crate::life::resume::REFUSAL_MS;
+use crate::moderation::HeldMessage;
 use crate::outside::OutsideAnswer;
 use crate::store_ops::{
     AttributeEntry, InboxLosses, InvitationName, StoreAnswer, StoreOp, StoredInvitation,
@@ -48,6 +49,8 @@ pub(crate) struct Node {
     pub(crate) store_ops: Vec<StoreOp>,
     /// What was answered to calls from outside.
     pub(crate) answers: Vec<(Ticket, OutsideAnswer)>,
+    /// Messages that hubs hold, as their backends are asked.
+    pub(crate) held: Vec<(Ticket, HeldMessage)>,
     /// So many reads of inboxes fail.
     pub(crate) reads_failing: usize,
     /// What is given to the hubs waits here while this is set.
@@ -99,6 +102,7 @@ impl Node {
             seen: BTreeMap::new(),
             store_ops: Vec::new(),
             answers: Vec::new(),
+            held: Vec::new(),
             reads_failing: 0,
             is_held: false,
             used: UsedRates::new((1, 2)),
@@ -182,6 +186,7 @@ impl Node {
                 }
             }
             Effect::Answer { ticket, answer } => self.answers.push((ticket, answer)),
+            Effect::Moderate { ticket, question } => self.held.push((ticket, *question)),
             Effect::Close { connection, code } => {
                 self.seen.entry(connection).or_default().closed = Some(code);
             }

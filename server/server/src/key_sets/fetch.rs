@@ -1,7 +1,7 @@
 //! Loads a key set from its place.
 //!
-//! Bounds: [`BYTES_MAX`] of answer, [`TIME`] for everything. Redirects are not followed: the operator
-//! has said where the keys are, and nobody else may say otherwise.
+//! Bounds: [`BYTES_MAX`] of answer, [`TIME`] for everything. Redirects are not followed: the
+//! operator has said where the keys are, and nobody else may say otherwise.
 
 use std::io::Read as _;
 use std::path::Path;
@@ -116,6 +116,11 @@ pub(super) async fn load(source: &KeySource) -> Result<KeySet, String> {
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
+    // Whoever writes a pipe could let the reader wait.
+    let found = std::fs::metadata(path).map_err(|error| error.to_string())?;
+    if !found.is_file() {
+        return Err("it is no file".into());
+    }
     let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
     let most = u64::try_from(BYTES_MAX).unwrap_or(u64::MAX) + 1;
     let read = file.take(most).read_to_end(&mut bytes);

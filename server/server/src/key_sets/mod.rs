@@ -31,10 +31,11 @@ use crate::mailbox::{Envelope, Mailbox};
 const REFRESH: Duration = Duration::from_secs(300);
 /// Shortest time between two loads of a set, whatever tokens ask for and whatever has failed.
 const REST: Duration = Duration::from_secs(30);
-/// How often apps, wishes and files are looked at: what the first login with a new key waits at most.
+/// How often apps, wishes and files are looked at: what the first login with a new key waits at
+/// most.
 const LOOK: Duration = Duration::from_millis(200);
-/// After a load, hubs may still look at the keys before for this long: a key that is missing then is
-/// not refused for good.
+/// After a load, hubs may still look at the keys before for this long: a key that is missing then
+/// is not refused for good.
 const SETTLE: Duration = Duration::from_secs(1);
 
 /// The apps of a node, where they are changed: by the operator, and by new keys.
@@ -116,7 +117,7 @@ fn has_sets(apps: &Apps) -> bool {
 /// The state of an app's key set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeySetReport {
-    /// The app.
+    /// The app whose users have its keys.
     pub app: AppId,
     /// The file or the address.
     pub place: String,
@@ -309,7 +310,8 @@ impl Book {
                 if entry.error.as_ref() != Some(&error) {
                     let keys = entry.keys;
                     let hint = "logins with tokens signed by other keys fail until it answers";
-                    tracing::warn!(%app, place, error, keys, hint, "the app's key set cannot be loaded; its keys stay");
+                    let text = "the app's key set cannot be loaded; its keys stay";
+                    tracing::warn!(%app, place, error, keys, hint, "{text}");
                 }
                 entry.error = Some(error);
             }

@@ -174,15 +174,15 @@ pub fn each_login_has_one_logout_and_each_join_one_leave(store: &mut dyn Subject
     );
     let expected = [
         "user.login alice",
-        "channel.made  room",
+        "channel.created  room",
         "channel.join alice room",
-        "channel.made  hall",
+        "channel.created  hall",
         "channel.join alice hall",
         "user.login alice",
         "channel.leave alice hall",
-        "channel.gone  hall",
+        "channel.destroyed  hall",
         "channel.leave alice room",
-        "channel.gone  room",
+        "channel.destroyed  room",
         "user.logout alice",
         "user.logout alice",
     ];
@@ -205,13 +205,13 @@ pub fn channels_are_made_by_the_first_and_gone_with_the_last(store: &mut dyn Sub
         .filter(|text| text.contains("room"))
         .collect();
     let expected = [
-        "channel.made  room",
+        "channel.created  room",
         "channel.join alice room",
         "channel.join bob room",
         "channel.leave alice room",
         "channel.leave bob room",
-        "channel.gone  room",
-        "channel.made  room",
+        "channel.destroyed  room",
+        "channel.created  room",
         "channel.join alice room",
     ];
     assert_eq!(of_channels, expected);
@@ -396,8 +396,8 @@ pub fn open_logins_become_those_that_are_there(store: &mut dyn Subject) {
     assert_eq!(sync(store, whole.clone()), (false, 7));
     let expected = [
         "channel.leave alice room",
-        "channel.gone  room",
-        "channel.made  hall",
+        "channel.destroyed  room",
+        "channel.created  hall",
         "channel.join alice hall",
         "user.login dave",
         "channel.join dave hall",

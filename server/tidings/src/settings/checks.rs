@@ -51,6 +51,17 @@ pub(super) fn api_threads(count: &u16, _name: &str) -> Result<(), Failure> {
     ))
 }
 
+/// Events of one app that its webhooks deliver.
+pub(super) fn webhooks_rate(count: &u32, _name: &str) -> Result<(), Failure> {
+    if (1..=1_000_000).contains(count) {
+        return Ok(());
+    }
+    Err(Failure::new(
+        format!("webhooks cannot deliver {count} events per second"),
+        "give --webhooks-rate 1 to 1000000, or leave it out for 1000",
+    ))
+}
+
 /// What a message to somebody who is offline is answered.
 pub(super) fn api_offline_code(word: &String, _name: &str) -> Result<(), Failure> {
     if ["message_offline", "peer_offline"].contains(&word.as_str()) {

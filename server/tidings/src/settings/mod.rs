@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
-use tidings_server::{Limits, MediaConfig, Rates};
+use tidings_server::{Limits, MediaConfig, Rates, WebhooksConfig};
 
 pub(crate) use self::apps::AppSource;
 pub(crate) use self::resolve::parse_origins;
@@ -125,6 +125,34 @@ settings! {
     )]
     #[serde(default, deserialize_with = "one_or_many")]
     api_key: Vec<String>;
+
+    /// Let webhooks call private, loopback and other special addresses: every app can then reach
+    /// the server's own network [default: off]
+    #[arg(env = "TIDINGS_WEBHOOKS_PRIVATE_TARGETS", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    webhooks_private_targets: Switch = Switch(false);
+
+    /// Private address or range that webhooks may call; repeat for more [default: none]
+    #[arg(
+        env = "TIDINGS_WEBHOOKS_ALLOW",
+        value_name = "ADDRESS[/BITS]",
+        value_delimiter = ','
+    )]
+    #[serde(default, deserialize_with = "one_or_many")]
+    webhooks_allow: Vec<String>;
+
+    /// Let webhooks call public targets without TLS; private ones that are allowed never need it
+    /// [default: off]
+    #[arg(env = "TIDINGS_WEBHOOKS_HTTP", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    webhooks_http: Switch = Switch(false);
+
+    /// PEM file with certificates of authorities that webhooks trust besides the public ones
+    #[arg(env = "TIDINGS_WEBHOOKS_CA", value_name = "FILE")]
+    webhooks_ca: PathBuf;
+
+    /// Events per second that the webhooks of one app deliver together; what is above waits
+    /// [default: 1000]
+    #[arg(env = "TIDINGS_WEBHOOKS_RATE", value_name = "NUMBER")]
+    webhooks_rate: u32 = WebhooksConfig::default().settings.app_rate_max => checks::webhooks_rate;
 
     /// Directory for offline messages, attributes and uploaded files; created if missing [default:
     /// ./tidings-data]

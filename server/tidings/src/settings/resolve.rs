@@ -7,7 +7,7 @@ use std::time::Duration;
 use tidings_server::{
     ApiConfig, ApiSettings, AppRules, DiskReserve, FixedKeys, Limits, MediaConfig, NameRule,
     Network, NetworkError, OriginError, OriginPattern, Origins, Rates, ServerConfig, StoreConfig,
-    TlsFiles, UserId,
+    TlsFiles, UserId, WebhookRules, WebhooksConfig,
 };
 
 use tidings_server::registry::NoRegistry;
@@ -35,6 +35,7 @@ impl Settings {
         config.limits = self.limits();
         config.api = self.api()?;
         self.check_api_exposure(&config)?;
+        config.webhooks = self.webhooks()?;
         config.legacy.enabled = self.legacy().0;
         config.legacy.public_url = self.legacy_public_url()?;
         config.legacy.rules = self.checked_legacy_rules()?;
@@ -107,6 +108,30 @@ impl Settings {
                 offline_code: code,
             },
         })
+    }
+
+    fn webhooks(&self) -> Result<WebhooksConfig, Failure> {
+        let range = |text: &String| {
+            text.trim().parse().map_err(|error: String| {
+                let hint = "give --webhooks-allow an address or a range, for example 10.1.0.0/16";
+                Failure::new(format!("cannot allow webhooks: {error}"), hint)
+            })
+        };
+        let allowed = self.webhooks_allow.iter().flatten().map(range);
+        let mut config = WebhooksConfig::default();
+        config.settings.rules = WebhookRules {
+            private_targets: self.webhooks_private_targets().0,
+            allowed: allowed.collect::<Result<_, _>>()?,
+            plain_http: self.webhooks_http().0,
+        };
+        config.settings.app_rate_max = self.webhooks_rate();
+        if let Some(path) = &self.webhooks_ca {
+            config.read_authorities(path).map_err(|error| {
+                let hint = "give --webhooks-ca a file that begins with -----BEGIN CERTIFICATE-----";
+                Failure::new(format!("cannot use {}: {error}", path.display()), hint)
+            })?;
+        }
+        Ok(config)
     }
 
     fn proxies(&self) -> Result<Vec<Network>, Failure> {

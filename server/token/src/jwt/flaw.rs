@@ -13,13 +13,13 @@ pub enum JwtFlaw {
     /// A part is no base64url: another alphabet, padding, a space, or bits that mean nothing.
     #[error("its {part} is no base64url without padding")]
     Base64 {
-        /// Which part.
+        /// Header, payload or signature.
         part: &'static str,
     },
     /// A part is no JSON object, or has a name twice.
     #[error("its {part} cannot be read: {error}")]
     Json {
-        /// Which part.
+        /// Header, payload or signature.
         part: &'static str,
         /// What the reader says.
         error: String,
@@ -36,7 +36,7 @@ pub enum JwtFlaw {
     /// A field has another form than documented.
     #[error("`{name}` is {found}, not {wanted}")]
     Field {
-        /// Its name.
+        /// Its name, or its path in the claims.
         name: String,
         /// What it is.
         found: &'static str,

@@ -1,4 +1,5 @@
-//! JSON in which no name stands twice in one object: readers disagree on which of two copies counts.
+//! JSON in which no name stands twice in one object: readers disagree on which of two copies
+//! counts.
 
 use std::fmt;
 

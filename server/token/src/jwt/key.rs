@@ -1,6 +1,7 @@
 //! Keys that have signed JSON Web Tokens: secrets, public keys in PEM, key sets (JWKS).
 //!
-//! Invariant: a key has exactly one algorithm. What a token's header says about it is only compared.
+//! Invariant: a key has exactly one algorithm. What a token's header says about it is only
+//! compared.
 
 use std::fmt;
 
@@ -44,7 +45,7 @@ pub enum Algorithm {
     Rs256,
     /// ECDSA over P-256 with SHA-256.
     Es256,
-    /// Ed25519.
+    /// EdDSA over the curve Ed25519.
     EdDsa,
 }
 
@@ -137,7 +138,8 @@ impl Key {
                 | SectionKind::RsaPrivateKey
                 | SectionKind::EcPrivateKey => {
                     return fault(
-                        "it is a private key, which stays with whoever signs; give the public one: openssl pkey -pubout",
+                        "it is a private key, which stays with whoever signs; give the public one: \
+                         openssl pkey -pubout",
                     );
                 }
                 _ => return fault("a block is no PUBLIC KEY"),

@@ -5,15 +5,18 @@
 //! signature = over the text in front of the second dot
 //! ```
 //! The rules that keep strangers out, each with its vectors in `spec/jwt-vectors.json`: a key has
-//! one algorithm and the header's `alg` only picks among the keys; `none`, encrypted tokens, `crit`,
-//! keys inside the token and repeated names are refused; nothing is believed before a signature fits.
+//! one algorithm and the header's `alg` only picks among the keys; `none`, encrypted tokens,
+//! `crit`, keys inside the token and repeated names are refused; nothing is believed before a
+//! signature fits.
 //!
-//! Reading order: this file (the check), `claims`, `key`, `json`; `flaw` is what can be wrong.
+//! Reading order: this file (the check), `verifier`, `claims`, `key`, `json`; `flaw` is what can be
+//! wrong.
 
 mod claims;
-mod flaw;
+pub(crate) mod flaw;
 mod json;
-mod key;
+pub(crate) mod key;
+pub(crate) mod verifier;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -26,61 +29,12 @@ use self::key::KEY_ID_BYTES_MAX;
 pub use self::key::{
     Algorithm, KEYS_MAX, Key, KeyError, KeySet, SECRET_BYTES_MAX, SECRET_BYTES_MIN,
 };
-use crate::check::{Granted, TokenId};
+pub use self::verifier::{LEEWAY_S_MAX, Rules, Verifier};
+use crate::grant::{Granted, TokenId};
 use crate::refusal::{Refusal, TokenUser};
 
 /// Most keys that one token is tried with: what a stranger can make us compute.
 const TRIES_MAX: usize = 4;
-
-/// Longest leeway that is accepted, in seconds.
-pub const LEEWAY_S_MAX: u64 = 300;
-
-/// What an app demands of its tokens.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rules {
-    /// Who may have issued it (`iss`); empty = anybody who has the key.
-    pub issuers: Vec<String>,
-    /// For whom it may be (`aud`), one of these. Empty: a token that names an audience must name
-    /// the app id.
-    pub audiences: Vec<String>,
-    /// The claim that is the user id.
-    pub user_claim: String,
-    /// The claim that lists what the login may do.
-    pub rights_claim: String,
-    /// The claim that, where there, must be the app id; empty = none is.
-    pub app_claim: String,
-    /// Whether the token must have the claim of the app id.
-    pub requires_app: bool,
-    /// How far the clocks of whoever signs may differ from ours, in seconds.
-    pub leeway_s: u64,
-    /// Cap on the time from `iat` to the end, in seconds; 0 = none.
-    pub lifetime_max_s: u64,
-}
-
-impl Default for Rules {
-    /// Any issuer; `sub`, `tidings.rights` and `app`; half a minute of leeway, a day of lifetime.
-    fn default() -> Self {
-        Self {
-            issuers: Vec::new(),
-            audiences: Vec::new(),
-            user_claim: "sub".into(),
-            rights_claim: "tidings.rights".into(),
-            app_claim: "app".into(),
-            requires_app: false,
-            leeway_s: 30,
-            lifetime_max_s: 86_400,
-        }
-    }
-}
-
-/// The keys and rules by which an app's tokens are checked.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Verifier {
-    /// Bound: [`KEYS_MAX`] from each place where the app keeps keys.
-    pub keys: Vec<Key>,
-    /// What is demanded besides a signature.
-    pub rules: Rules,
-}
 
 /// The parts of a token, decoded; nothing is proven by reading them.
 pub(crate) struct Parts<'a> {

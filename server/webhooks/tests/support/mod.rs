@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use tidings_webhooks::{
-    Change, Clock, Event, EventSource, Fault, GAP, Later, NamePermit, NewSubscription, Records,
-    Resolver, Rules, Settings, Sources, Table, Webhooks,
+    Change, Clock, Event, EventSource, Fault, GAP, Later, Moderation, NamePermit, NewSubscription,
+    OnRules, Records, Resolver, Rules, Settings, Sources, Table, Webhooks,
 };
 use tokio::sync::Notify;
 
@@ -333,16 +333,23 @@ pub(crate) struct World {
     pub(crate) clock: Arc<TestClock>,
     pub(crate) resolver: Arc<TestResolver>,
     pub(crate) settings: Settings,
+    /// The rules of moderation, as they were told last.
+    pub(crate) told: Arc<Mutex<Vec<Moderation>>>,
+    rules: OnRules,
 }
 
 impl World {
     /// Loopback may be called, and a target has 500 ms.
     pub(crate) fn new() -> Self {
+        let told: Arc<Mutex<Vec<Moderation>>> = Arc::default();
+        let to = told.clone();
         Self {
             records: Arc::default(),
             events: Arc::default(),
             clock: Arc::default(),
             resolver: Arc::default(),
+            rules: Arc::new(move |rules| *to.lock().expect("the lock") = rules),
+            told,
             settings: Settings {
                 rules: Rules {
                     allowed: vec!["127.0.0.0/8".parse().expect("a range")],
@@ -361,6 +368,7 @@ impl World {
             events: self.events.clone(),
             clock: self.clock.clone(),
             resolver: self.resolver.clone(),
+            on_rules: self.rules.clone(),
         };
         Webhooks::start(self.settings.clone(), sources)
             .await

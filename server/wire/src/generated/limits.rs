@@ -158,6 +158,14 @@ pub const MEMBER_COUNTS_PER_CALL_MAX: usize = 32;
 pub const MEMBER_EVENTS_MAX: usize = 512;
 /// Largest text, or raw data and description together, or thumbnail, file name and description together. Source: rtm 2.1.
 pub const MESSAGE_PAYLOAD_BYTES_MAX: usize = 32768;
+/// Questions of one app to its moderation endpoint at once; further ones wait. Source: ours.
+pub const MODERATION_APP_CALLS_MAX: usize = 32;
+/// Messages of one app that one hub holds for its backend's word; further ones are sent or refused, as the app's rule says. Source: ours.
+pub const MODERATION_HELD_MAX: usize = 1000;
+/// Bytes of a refusal's text that the sender is told. Source: ours.
+pub const MODERATION_TEXT_BYTES_MAX: usize = 256;
+/// Longest time that a message may be held for its app's backend. Source: rest 12.5.
+pub const MODERATION_WAIT_MS_MAX: usize = 2000;
 /// Longest user id or channel name. Source: rtm 2.2.
 pub const NAME_BYTES_MAX: usize = 64;
 /// A client whose login was refused for lack of memory is asked to retry after about this time. Source: ours.
@@ -232,6 +240,22 @@ pub const VISIT_TLS_BYTES_MAX: usize = 65536;
 pub const VISITS_MAX: usize = 1024;
 /// HTTP connections of one source. Source: ours.
 pub const VISITS_PER_SOURCE_MAX: usize = 512;
+/// Bytes of a target's answer that are read. Source: ours.
+pub const WEBHOOK_ANSWER_BYTES_MAX: usize = 65536;
+/// Webhooks of one app that are called at once. Source: ours.
+pub const WEBHOOK_APP_CALLS_MAX: usize = 8;
+/// Bytes of the dead letters of one webhook. Source: ours.
+pub const WEBHOOK_DEAD_LETTER_BYTES_MAX: usize = 8388608;
+/// Dead letters of one webhook; above, the oldest are dropped and counted. Source: ours.
+pub const WEBHOOK_DEAD_LETTERS_MAX: usize = 500;
+/// Deliveries of one webhook that are remembered with their answers. Source: rest 12.
+pub const WEBHOOK_DELIVERIES_KEPT_MAX: usize = 100;
+/// An event is tried for this long, counted from when it happened or its target began to fail, whichever is later. Source: rest 12.
+pub const WEBHOOK_RETRY_MS: u64 = 86400000;
+/// A webhook's target has this long to answer, from the look-up of its name to the end of the answer. Source: rest 10.2.
+pub const WEBHOOK_TIMEOUT_MS: u64 = 10000;
+/// Webhooks of one app. Source: ours.
+pub const WEBHOOKS_PER_APP_MAX: usize = 16;
 /// 2048 calls in 4000 ms. KiB of answers to a user's calls for lists, counts, attributes and histories, at least 1 KiB per answer. An answer that exceeds the rate is still given; the next call waits. Source: ours.
 pub const RATE_ANSWER_KIB: Rate = Rate {
     calls: 2048,

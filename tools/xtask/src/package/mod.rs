@@ -1,10 +1,11 @@
-//! Packages: the Debian packages, the archive, the JavaScript packages, the bills of materials, and
-//! their checksums.
+//! Packages: the Debian packages, the archive, the packages for JavaScript, Python and Rust, the
+//! bills of materials, and their checksums.
 //!
 //! Building one commit twice gives identical files: times are the commit's, owners are root, names
 //! are sorted.
 
 mod container;
+mod crates;
 mod debian;
 mod install;
 mod sbom;
@@ -48,6 +49,7 @@ pub(crate) fn package() -> Result<()> {
         let name = path.file_name().context("a packed file has a name")?;
         fs::copy(&path, out.join(name))?;
     }
+    crates::pack(&out)?;
     sbom::make(&out)?;
     checksums(&out)?;
     debian::lint(&package)?;
@@ -67,6 +69,7 @@ pub(crate) fn check() -> Result<()> {
     let package = debian::make(&stage, &out, Effort::Fast, None)?;
     debian::lint(&package)?;
     archive(&package, &out)?;
+    crates::pack(&out)?;
     sbom::make(&out)?;
     checksums(&out)?;
     run(
@@ -86,6 +89,7 @@ pub(crate) fn check() -> Result<()> {
     let old = debian::make(&stage, &out.join("old"), Effort::Fast, Some("0.1.0-1"))?;
     trial::run(&old, &package)?;
     container::check(&program)?;
+    crates::check(&out)?;
     python::check(&root().join("clients/js/pack"))?;
     install::check()
 }

@@ -156,6 +156,14 @@ export const MEMBER_COUNTS_PER_CALL_MAX = 32;
 export const MEMBER_EVENTS_MAX = 512;
 /** Largest text, or raw data and description together, or thumbnail, file name and description together. Source: rtm 2.1. */
 export const MESSAGE_PAYLOAD_BYTES_MAX = 32768;
+/** Questions of one app to its moderation endpoint at once; further ones wait. Source: ours. */
+export const MODERATION_APP_CALLS_MAX = 32;
+/** Messages of one app that one hub holds for its backend's word; further ones are sent or refused, as the app's rule says. Source: ours. */
+export const MODERATION_HELD_MAX = 1000;
+/** Bytes of a refusal's text that the sender is told. Source: ours. */
+export const MODERATION_TEXT_BYTES_MAX = 256;
+/** Longest time that a message may be held for its app's backend. Source: rest 12.5. */
+export const MODERATION_WAIT_MS_MAX = 2000;
 /** Longest user id or channel name. Source: rtm 2.2. */
 export const NAME_BYTES_MAX = 64;
 /** A client whose login was refused for lack of memory is asked to retry after about this time. Source: ours. */
@@ -230,3 +238,19 @@ export const VISIT_TLS_BYTES_MAX = 65536;
 export const VISITS_MAX = 1024;
 /** HTTP connections of one source. Source: ours. */
 export const VISITS_PER_SOURCE_MAX = 512;
+/** Bytes of a target's answer that are read. Source: ours. */
+export const WEBHOOK_ANSWER_BYTES_MAX = 65536;
+/** Webhooks of one app that are called at once. Source: ours. */
+export const WEBHOOK_APP_CALLS_MAX = 8;
+/** Bytes of the dead letters of one webhook. Source: ours. */
+export const WEBHOOK_DEAD_LETTER_BYTES_MAX = 8388608;
+/** Dead letters of one webhook; above, the oldest are dropped and counted. Source: ours. */
+export const WEBHOOK_DEAD_LETTERS_MAX = 500;
+/** Deliveries of one webhook that are remembered with their answers. Source: rest 12. */
+export const WEBHOOK_DELIVERIES_KEPT_MAX = 100;
+/** An event is tried for this long, counted from when it happened or its target began to fail, whichever is later. Source: rest 12. */
+export const WEBHOOK_RETRY_MS = 86400000;
+/** A webhook's target has this long to answer, from the look-up of its name to the end of the answer. Source: rest 10.2. */
+export const WEBHOOK_TIMEOUT_MS = 10000;
+/** Webhooks of one app. Source: ours. */
+export const WEBHOOKS_PER_APP_MAX = 16;

@@ -1,0 +1,368 @@
+//! Moderation: messages to marked channels wait for the word of the app's backend.
+//!
+//! A message that is held has no place in its channel's order yet: everything that is done for a message that is sent
+//! is done when it is let go. Other channels, and other senders in the same one, do not wait for it.
+//!
+//! Order: messages of one sender to one channel are let go in the order in which they came, whatever the order of the
+//! words about them. Source: rest 12.5.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use tidings_wire::codes::Outcome;
+use tidings_wire::limits::{MODERATION_HELD_MAX, MODERATION_TEXT_BYTES_MAX};
+use tidings_wire::names::{AppId, ChannelName, UserId};
+use tidings_wire::proto::{Error, Message, SendToChannel};
+
+use crate::hub::Hub;
+use crate::ids::{ChannelKey, UserKey};
+use crate::io::{Effect, Sink, Ticket};
+use crate::kernel::Kernel;
+use crate::kernel::caller::Caller;
+use crate::kernel::check::check_message;
+use crate::kernel::reply::error;
+use crate::kernel::timers::Timer;
+
+/// The apps that look at messages, with their rules.
+pub type ModerationRules = BTreeMap<AppId, ModerationRule>;
+
+/// Which messages of an app are held, and for how long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModerationRule {
+    /// Channels: exact names, or beginnings that end with `*`.
+    pub channels: Vec<String>,
+    /// How long a message is held at most, in milliseconds.
+    pub wait_ms: u64,
+    /// What becomes of one about which no word came in time, or for which there was no room.
+    pub otherwise: Otherwise,
+}
+
+/// What becomes of a message without a word about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Otherwise {
+    /// It is sent.
+    Pass,
+    /// It is refused, with the outcome `unavailable`.
+    Refuse,
+}
+
+/// A message that is held: what the app's backend is asked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HeldMessage {
+    /// Where it is sent.
+    pub channel: ChannelKey,
+    /// By whom.
+    pub from: UserId,
+    /// It.
+    pub message: Message,
+}
+
+/// The word about a message.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Verdict {
+    /// It is sent.
+    Pass,
+    /// This is sent in its place.
+    Change(Box<Message>),
+    /// It is refused, with the outcome `not_permitted` and this text for its sender.
+    Refuse(String),
+}
+
+/// The messages that are held.
+#[derive(Debug, Default)]
+pub(crate) struct Moderation {
+    rules: Arc<ModerationRules>,
+    /// The last ticket.
+    tickets: u64,
+    /// The lanes of those about which no word has come. Bound: [`MODERATION_HELD_MAX`] per app.
+    asked: BTreeMap<Ticket, Lane>,
+    /// How many these are, by app.
+    asked_of: BTreeMap<AppId, usize>,
+    /// Those that are held, in their order. Bound: the requests in flight of sessions, and those of callers outside.
+    lanes: BTreeMap<Lane, VecDeque<Held>>,
+}
+
+/// One sender in one channel.
+type Lane = (ChannelKey, UserId);
+
+#[derive(Debug)]
+struct Held {
+    ticket: Ticket,
+    caller: Caller,
+    call: SendToChannel,
+    otherwise: Otherwise,
+    verdict: Option<Verdict>,
+}
+
+impl Hub {
+    /// Holds a message to a marked channel. Gives back what is not held: it is sent, or refused, at once.
+    pub(crate) fn hold_message(
+        &mut self,
+        caller: Caller,
+        call: SendToChannel,
+        out: &mut dyn Sink,
+    ) -> Option<SendToChannel> {
+        let Self {
+            moderation, kernel, ..
+        } = self;
+        if moderation.rules.is_empty() && moderation.lanes.is_empty() {
+            return Some(call);
+        }
+        moderation.hold(caller, call, kernel, out)
+    }
+
+    /// The rules are others now. What is held stays so.
+    pub(crate) fn handle_moderation(&mut self, rules: Arc<ModerationRules>) {
+        self.moderation.rules = rules;
+    }
+
+    /// The word about a message has come. A late one is not heard.
+    pub(crate) fn handle_verdict(&mut self, ticket: Ticket, verdict: Verdict, out: &mut dyn Sink) {
+        let Some(lane) = self.moderation.take_asked(ticket) else {
+            return;
+        };
+        self.moderation.note(&lane, ticket, verdict);
+        self.let_go(&lane, out);
+    }
+
+    /// No word about a message has come in time.
+    pub(crate) fn check_held(&mut self, ticket: Ticket, out: &mut dyn Sink) {
+        if let Some(lane) = self.moderation.take_asked(ticket) {
+            self.moderation.give_up(&lane, ticket);
+            self.let_go(&lane, out);
+        }
+    }
+
+    /// The process is about to end: nobody is waited for.
+    pub(crate) fn settle_moderation(&mut self, out: &mut dyn Sink) {
+        let asked: Vec<Ticket> = self.moderation.asked.keys().copied().collect();
+        for ticket in asked {
+            self.check_held(ticket, out);
+        }
+    }
+
+    /// Lets go what is first in its lane and need not wait.
+    fn let_go(&mut self, lane: &Lane, out: &mut dyn Sink) {
+        while let Some((held, verdict)) = self.moderation.next(lane) {
+            let Held {
+                caller, mut call, ..
+            } = held;
+            if self.kernel.user_of(caller).is_none() {
+                // The session has ended since: nobody is there who could have sent it.
+                continue;
+            }
+            match verdict {
+                Verdict::Pass => {}
+                Verdict::Change(message) => call.message = Some(*message),
+                Verdict::Refuse(text) => {
+                    let refusal = refusal(&text);
+                    self.kernel.reply_error(caller, refusal, out);
+                    continue;
+                }
+            }
+            self.send_to_channel(caller, call, out);
+        }
+    }
+
+    /// Gives a message to the channels' feature.
+    pub(crate) fn send_to_channel(
+        &mut self,
+        caller: Caller,
+        call: SendToChannel,
+        out: &mut dyn Sink,
+    ) {
+        let Self {
+            channels,
+            history,
+            kernel,
+            ..
+        } = self;
+        channels.handle_send_to_channel(caller, call, history, kernel, out);
+    }
+}
+
+impl Moderation {
+    fn hold(
+        &mut self,
+        caller: Caller,
+        call: SendToChannel,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) -> Option<SendToChannel> {
+        let Some((lane, message)) = Self::would_be_sent(caller, &call, kernel) else {
+            return Some(call);
+        };
+        let rule = self.rules.get(&lane.0.app);
+        let rule = rule.filter(|rule| rule.marks(&lane.0.channel));
+        if rule.is_none() && !self.lanes.contains_key(&lane) {
+            return Some(call);
+        }
+        let (otherwise, wait_ms) = rule.map_or((Otherwise::Pass, None), |rule| {
+            let asked = self.asked_of.get(&lane.0.app).copied();
+            let has_room = asked.unwrap_or(0) < MODERATION_HELD_MAX;
+            (rule.otherwise, has_room.then_some(rule.wait_ms))
+        });
+        self.tickets += 1;
+        let ticket = Ticket(self.tickets);
+        let mut held = Held {
+            ticket,
+            caller,
+            call,
+            otherwise,
+            verdict: None,
+        };
+        let Some(wait_ms) = wait_ms else {
+            // Nobody is asked: it waits for those before it only.
+            if !self.lanes.contains_key(&lane) {
+                return match otherwise {
+                    Otherwise::Pass => Some(held.call),
+                    Otherwise::Refuse => {
+                        kernel.reply_error(caller, unheard(), out);
+                        None
+                    }
+                };
+            }
+            held.verdict = Some(Verdict::Pass);
+            if otherwise == Otherwise::Refuse {
+                held.verdict = Some(Verdict::Refuse(String::new()));
+            }
+            self.lanes.entry(lane).or_default().push_back(held);
+            return None;
+        };
+        let question = HeldMessage {
+            channel: lane.0.clone(),
+            from: lane.1.clone(),
+            message,
+        };
+        let due_ms = kernel.now.mono_ms + wait_ms;
+        kernel.timers.set(due_ms, Timer::Held(ticket));
+        *self.asked_of.entry(lane.0.app.clone()).or_default() += 1;
+        self.asked.insert(ticket, lane.clone());
+        self.lanes.entry(lane).or_default().push_back(held);
+        out.emit(Effect::Moderate {
+            ticket,
+            question: Box::new(question),
+        });
+        None
+    }
+
+    /// The lane of a message and the message, unless it is going to be refused anyway: nobody is asked about that.
+    fn would_be_sent(
+        caller: Caller,
+        call: &SendToChannel,
+        kernel: &Kernel,
+    ) -> Option<(Lane, Message)> {
+        let traits = kernel.traits_of_caller(caller);
+        let channel = ChannelName::parse_by(traits.names, &call.channel).ok()?;
+        if let Some(key) = caller.session() {
+            let session = kernel.sessions.get(key)?;
+            let is_in = traits.reaches_any_channel || session.channels.contains(&channel);
+            if !is_in {
+                return None;
+            }
+        }
+        let UserKey { app, user } = kernel.user_of(caller)?.clone();
+        let message = check_message(call.message.clone()).ok()?;
+        Some(((ChannelKey { app, channel }, user), message))
+    }
+
+    /// The lane of a message about which no word has come until now.
+    fn take_asked(&mut self, ticket: Ticket) -> Option<Lane> {
+        let lane = self.asked.remove(&ticket)?;
+        if let Some(count) = self.asked_of.get_mut(&lane.0.app) {
+            *count -= 1;
+            if *count == 0 {
+                self.asked_of.remove(&lane.0.app);
+            }
+        }
+        Some(lane)
+    }
+
+    fn note(&mut self, lane: &Lane, ticket: Ticket, verdict: Verdict) {
+        let held = self.lanes.get_mut(lane);
+        let held = held.and_then(|held| held.iter_mut().find(|held| held.ticket == ticket));
+        debug_assert!(held.is_some(), "a message is asked about that is not held");
+        if let Some(held) = held {
+            held.verdict = Some(verdict);
+        }
+    }
+
+    fn give_up(&mut self, lane: &Lane, ticket: Ticket) {
+        let held = self.lanes.get(lane);
+        let held = held.and_then(|held| held.iter().find(|held| held.ticket == ticket));
+        let verdict = match held.map(|held| held.otherwise) {
+            Some(Otherwise::Refuse) => Verdict::Refuse(String::new()),
+            _ => Verdict::Pass,
+        };
+        self.note(lane, ticket, verdict);
+    }
+
+    /// Takes the first of a lane, if there is a word about it.
+    fn next(&mut self, lane: &Lane) -> Option<(Held, Verdict)> {
+        let held = self.lanes.get_mut(lane)?;
+        let verdict = held.front_mut()?.verdict.take()?;
+        let first = held.pop_front()?;
+        if held.is_empty() {
+            self.lanes.remove(lane);
+        }
+        Some((first, verdict))
+    }
+
+    /// Whether nothing is held.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.lanes.is_empty()
+    }
+
+    /// Asserts what holds between two inputs.
+    pub(crate) fn assert_consistent(&self) {
+        for (ticket, lane) in &self.asked {
+            let held = self.lanes.get(lane);
+            let found = held.is_some_and(|held| held.iter().any(|held| held.ticket == *ticket));
+            assert!(found, "a message is asked about that is not held");
+        }
+        assert_eq!(
+            self.asked_of.values().sum::<usize>(),
+            self.asked.len(),
+            "questions are counted"
+        );
+        for held in self.lanes.values() {
+            let first = held.front();
+            assert!(
+                first.is_some_and(|first| first.verdict.is_none()),
+                "a lane is empty, or waits for nothing"
+            );
+        }
+    }
+}
+
+impl ModerationRule {
+    fn marks(&self, channel: &ChannelName) -> bool {
+        let channel = channel.as_str();
+        self.channels
+            .iter()
+            .any(|pattern| match pattern.strip_suffix('*') {
+                Some(start) => channel.starts_with(start),
+                None => pattern == channel,
+            })
+    }
+}
+
+/// The answer to the sender of a refused message; without a text, nobody has looked at it.
+fn refusal(text: &str) -> Error {
+    if text.is_empty() {
+        return unheard();
+    }
+    let mut end = text.len().min(MODERATION_TEXT_BYTES_MAX);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    error(Outcome::NotPermitted, &text[..end])
+}
+
+fn unheard() -> Error {
+    let text = "the app's backend, which looks at messages to this channel, has not answered in time; try again";
+    error(Outcome::Unavailable, text)
+}
