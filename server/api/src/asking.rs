@@ -17,14 +17,18 @@ pub(crate) struct Asked(oneshot::Receiver<OutsideAnswer>);
 #[derive(Debug)]
 pub(crate) struct Handed {
     sent: Asked,
-    /// Answered when the receiver has been given the message, if it is there; `None` = its client is waited for.
-    is_there: Option<Asked>,
+    /// Answered when the receiver has been given the message, if it is there.
+    is_there: Asked,
+    /// Whether the receiver's client is waited for.
+    waits: bool,
 }
 
 /// What has become of a peer message.
 #[derive(Debug)]
 pub(crate) struct Sent {
     pub(crate) outcome: PeerOutcome,
+    /// The receiver was there, whether or not its client has confirmed the message.
+    pub(crate) was_there: bool,
     pub(crate) id: MessageId,
     pub(crate) server_ts: u64,
 }
@@ -72,16 +76,15 @@ impl Api {
     ) -> Result<Handed, Fault> {
         let user_ids = vec![call.peer_id.clone()];
         let sent = self.begin_as(from.clone(), request::Call::SendToPeer(call))?;
-        let is_there = match waits {
-            true => None,
-            // Order: the question goes the message's way behind it, so that a receiver who is there has been given
-            // the message when it is answered.
-            false => {
-                let asked = request::Call::QueryPresence(QueryPresence { user_ids });
-                Some(self.begin_as(from, asked)?)
-            }
-        };
-        Ok(Handed { sent, is_there })
+        // Order: the question goes the message's way behind it, so that a receiver who is there has been given the
+        // message when it is answered.
+        let asked = request::Call::QueryPresence(QueryPresence { user_ids });
+        let is_there = self.begin_as(from, asked)?;
+        Ok(Handed {
+            sent,
+            is_there,
+            waits,
+        })
     }
 }
 
@@ -92,14 +95,19 @@ impl Handed {
     /// As [`Api::end`].
     pub(crate) async fn end(self, api: &Api) -> Result<Option<Sent>, Fault> {
         let sent = api.end(self.sent);
-        let Some(asked) = self.is_there else {
-            return read(&sent.await?).map(Some);
-        };
+        if self.waits {
+            let mut sent = read(&sent.await?)?;
+            sent.was_there = match sent.outcome {
+                PeerOutcome::Received => true,
+                _ => is_online(&api.end(self.is_there).await?),
+            };
+            return Ok(Some(sent));
+        }
         let mut sent = std::pin::pin!(sent);
         let asked = tokio::select! {
             biased;
             sent = &mut sent => return read(&sent?).map(Some),
-            asked = api.end(asked) => asked?,
+            asked = api.end(self.is_there) => asked?,
         };
         match is_online(&asked) {
             true => Ok(None),
@@ -116,6 +124,7 @@ fn read(answer: &OutsideAnswer) -> Result<Sent, Fault> {
             server_ts,
         } => Ok(Sent {
             outcome: *outcome,
+            was_there: *outcome == PeerOutcome::Received,
             id: *id,
             server_ts: *server_ts,
         }),

@@ -18,6 +18,7 @@ pub mod auth;
 pub mod body;
 mod desk;
 mod hosted;
+pub mod hostile;
 mod hubs;
 mod idempotency;
 pub mod keys;

@@ -118,6 +118,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "tidings-fuzz",
         &[
+            "tidings-api",
             "tidings-bus",
             "tidings-cell",
             "tidings-client-core",

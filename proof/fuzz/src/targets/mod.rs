@@ -1,5 +1,6 @@
 //! Every decoder and every state machine behind one.
 
+mod api;
 mod bus;
 mod client;
 mod jwt;
@@ -27,6 +28,8 @@ pub fn all() -> Vec<Target> {
         tokens::TOKEN_LEGACY,
         jwt::TOKEN_JWT,
         jwt::JWT_KEYS,
+        api::API_BODY,
+        api::API_ADDRESS,
         store::STORE_RECORD,
         snapshot::DRAIN_SNAPSHOT,
         bus::BUS_CROSSING,

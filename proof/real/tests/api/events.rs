@@ -46,11 +46,15 @@ fn each_login_has_one_logout_behind_it() {
         gus.channel("evented").join().await.expect("joined");
         let is = |kind: &str, event: &Value| event["type"] == kind && event["user"] == "gus";
         let login = until(world, &start, "user.*", |event| is("user.login", event));
-        let join = until(world, &start, "channel.join", |event| is("channel.join", event));
+        let join = until(world, &start, "channel.join", |event| {
+            is("channel.join", event)
+        });
         assert_eq!(join["channel"], "evented");
         assert!(login["login_ms"].as_u64() > Some(0) && login["order"].as_u64() > Some(0));
         gus.logout().await.expect("logged out");
-        let logout = until(world, &start, "user.logout", |event| is("user.logout", event));
+        let logout = until(world, &start, "user.logout", |event| {
+            is("user.logout", event)
+        });
         assert_eq!(logout["login_ms"], login["login_ms"]);
         assert!(logout["order"].as_u64() > login["order"].as_u64());
         // Reading removes nothing.
@@ -74,8 +78,12 @@ fn the_hosted_queues_are_emptied_by_reading() {
             let (hal, _events) = world.login("hal").await;
             hal.channel("queued").join().await.expect("joined");
             hal.logout().await.expect("logged out");
-            until(&world, &start, "user.logout", |event| event["user"] == "hal");
-            until(&world, &start, "channel.leave", |event| event["user"] == "hal");
+            until(&world, &start, "user.logout", |event| {
+                event["user"] == "hal"
+            });
+            until(&world, &start, "channel.leave", |event| {
+                event["user"] == "hal"
+            });
         });
     let told = good(&world.get(&hosted("vendor/user_events")));
     assert_eq!(told["result"], "success");
@@ -93,11 +101,16 @@ fn the_hosted_queues_are_emptied_by_reading() {
     let told = good(&world.get(&hosted("hook/channel_events")));
     let events = told["events"].as_array().expect("a list");
     assert_eq!(events.len(), 2, "{told}");
-    assert_eq!((&events[0]["type"], &events[1]["type"]), (&json!("Join"), &json!("Leave")));
+    assert_eq!(
+        (&events[0]["type"], &events[1]["type"]),
+        (&json!("Join"), &json!("Leave"))
+    );
     assert_eq!(events[0]["group_id"], "queued");
     assert_eq!(events[0]["channel_id"], "queued");
     // Ten a second for each kind.
-    let fast: Vec<u16> = (0..12).map(|_| world.get(&hosted("vendor/user_events")).status).collect();
+    let fast: Vec<u16> = (0..12)
+        .map(|_| world.get(&hosted("vendor/user_events")).status)
+        .collect();
     assert!(fast.contains(&429), "{fast:?}");
 }
 

@@ -22,11 +22,19 @@ fn query(world: &World, filter: Value) -> Vec<Value> {
     body["filter"]["end_time"] = json!("2090-01-01T00:00:00.000+02:00");
     let told = good(&world.post(&v1("message/history/query"), &body));
     assert_eq!(told["result"], "success");
-    assert_eq!((&told["offset"], &told["limit"], &told["order"]), (&json!(0), &json!(20), &json!("asc")));
+    assert_eq!(
+        (&told["offset"], &told["limit"], &told["order"]),
+        (&json!(0), &json!(20), &json!("asc"))
+    );
     let location = told["location"].as_str().expect("a location");
-    let handle = location.strip_prefix("~/rtm/message/history/query/").expect("the path");
+    let handle = location
+        .strip_prefix("~/rtm/message/history/query/")
+        .expect("the path");
     let found = good(&world.get(&v1(&format!("message/history/query/{handle}"))));
-    assert_eq!((&found["result"], &found["code"]), (&json!("success"), &json!("ok")));
+    assert_eq!(
+        (&found["result"], &found["code"]),
+        (&json!("success"), &json!("ok"))
+    );
     found["messages"].as_array().expect("a list").clone()
 }
 
@@ -34,12 +42,8 @@ fn query(world: &World, filter: Value) -> Vec<Value> {
 #[test]
 fn a_query_of_the_history_finds_by_source_and_destination() {
     each(async |world: &World| {
-        let kept = |to: &str, text: &str| {
-            json!({ "destination": to, "payload": text, "enable_historical_messaging": true })
-        };
-        let told = |room: &str, text: &str| {
-            json!({ "channel_name": room, "payload": text, "enable_historical_messaging": true })
-        };
+        let kept = |to: &str, text: &str| json!({ "destination": to, "payload": text, "enable_historical_messaging": true });
+        let told = |room: &str, text: &str| json!({ "channel_name": room, "payload": text, "enable_historical_messaging": true });
         send(world, "ida", "peer_messages", kept("jon", "to jon"));
         send(world, "jon", "peer_messages", kept("ida", "to ida"));
         send(world, "ida", "channel_messages", told("archive", "to all"));
@@ -47,12 +51,21 @@ fn a_query_of_the_history_finds_by_source_and_destination() {
         send(world, "ida", "peer_messages", lost);
         let texts = |filter: Value| -> Vec<String> {
             let found = query(world, filter);
-            found.iter().map(|one| one["payload"].as_str().expect("text").to_owned()).collect()
+            found
+                .iter()
+                .map(|one| one["payload"].as_str().expect("text").to_owned())
+                .collect()
         };
-        assert_eq!(texts(json!({ "source": "ida", "destination": "jon" })), ["to jon"]);
+        assert_eq!(
+            texts(json!({ "source": "ida", "destination": "jon" })),
+            ["to jon"]
+        );
         assert_eq!(texts(json!({ "destination": "jon" })), ["to jon"]);
         assert_eq!(texts(json!({ "destination": "archive" })), ["to all"]);
-        assert_eq!(texts(json!({ "source": "ida", "destination": "archive" })), ["to all"]);
+        assert_eq!(
+            texts(json!({ "source": "ida", "destination": "archive" })),
+            ["to all"]
+        );
         assert_eq!(texts(json!({ "source": "ida" })), ["to jon", "to all"]);
         assert!(texts(json!({ "source": "archive", "destination": "ida" })).is_empty());
         let one = &query(world, json!({ "source": "ida", "destination": "jon" }))[0];
@@ -76,20 +89,42 @@ fn a_handle_of_another_app_is_gone_and_wrong_queries_are_told() {
         "source": "a", "start_time": "2020-01-01T00:00:00Z", "end_time": "2021-01-01T00:00:00Z",
     }});
     let told = good(&world.post(&v1("message/history/query"), &body));
-    let handle = told["location"].as_str().expect("a location").rsplit('/').next().expect("it");
+    let handle = told["location"]
+        .as_str()
+        .expect("a location")
+        .rsplit('/')
+        .next()
+        .expect("it");
     let other = format!("/dev/v2/project/{OTHER}/rtm/message/history/query/{handle}");
     assert_eq!(world.get(&other).status, 410);
-    assert_eq!(world.get(&v1("message/history/query/123456123456")).status, 410);
+    assert_eq!(
+        world.get(&v1("message/history/query/123456123456")).status,
+        410
+    );
     for (filter, reason) in [
-        (json!({ "start_time": "2020-01-01T00:00:00Z", "end_time": "2021-01-01T00:00:00Z" }), "missing"),
-        (json!({ "source": "a", "start_time": "soon", "end_time": "2021-01-01T00:00:00Z" }), "no time"),
-        (json!({ "source": "a", "start_time": "2022-01-01T00:00:00Z", "end_time": "2021-01-01T00:00:00Z" }), "before"),
+        (
+            json!({ "start_time": "2020-01-01T00:00:00Z", "end_time": "2021-01-01T00:00:00Z" }),
+            "missing",
+        ),
+        (
+            json!({ "source": "a", "start_time": "soon", "end_time": "2021-01-01T00:00:00Z" }),
+            "no time",
+        ),
+        (
+            json!({ "source": "a", "start_time": "2022-01-01T00:00:00Z", "end_time": "2021-01-01T00:00:00Z" }),
+            "before",
+        ),
         (json!({ "source": "a" }), "missing"),
     ] {
         let answer = world.post(&v1("message/history/query"), &json!({ "filter": filter }));
         let told = answer.json();
         assert_eq!(answer.status, 400, "{told}");
-        assert!(told["reason"].as_str().is_some_and(|text| text.contains(reason)), "{told}");
+        assert!(
+            told["reason"]
+                .as_str()
+                .is_some_and(|text| text.contains(reason)),
+            "{told}"
+        );
     }
 }
 
@@ -103,8 +138,16 @@ fn messages_of_2x_are_published_and_read() {
     each(async |world: &World| {
         let (kim, mut events) = world.login("kim").await;
         kim.channel("stage").join().await.expect("joined");
-        let at = v2("publish", "host", "message", "stage", "?storeInHistory=true&customType=cue");
-        let call = keyed(Call::new("POST", &at)).header("Content-Type", "text/html").raw("<b>go</b>");
+        let at = v2(
+            "publish",
+            "host",
+            "message",
+            "stage",
+            "?storeInHistory=true&customType=cue",
+        );
+        let call = keyed(Call::new("POST", &at))
+            .header("Content-Type", "text/html")
+            .raw("<b>go</b>");
         let told = good(&call.send(world.address));
         let id = told["requestId"].as_str().unwrap_or_default();
         assert!(!id.is_empty() && told["timestamp"].is_u64());
@@ -120,25 +163,52 @@ fn messages_of_2x_are_published_and_read() {
                 break;
             }
         }
-        let at = v2("history", "host", "message", "stage", "?start=0&end=0&messageCount=10");
+        let at = v2(
+            "history",
+            "host",
+            "message",
+            "stage",
+            "?start=0&end=0&messageCount=10",
+        );
         let told = good(&world.get(&at));
-        assert_eq!((&told["operation"], &told["error"]), (&json!("getMessage"), &json!(false)));
+        assert_eq!(
+            (&told["operation"], &told["error"]),
+            (&json!("getMessage"), &json!(false))
+        );
         let one = &told["data"]["messageList"][0];
-        assert_eq!((&told["data"]["count"], &told["data"]["newStart"]), (&json!(1), &json!(0)));
-        assert_eq!((&one["messageType"], &one["message"]), (&json!("STRING"), &json!("<b>go</b>")));
-        assert_eq!((&one["customType"], &one["publisher"]), (&json!("cue"), &json!("host")));
+        assert_eq!(
+            (&told["data"]["count"], &told["data"]["newStart"]),
+            (&json!(1), &json!(0))
+        );
+        assert_eq!(
+            (&one["messageType"], &one["message"]),
+            (&json!("STRING"), &json!("<b>go</b>"))
+        );
+        assert_eq!(
+            (&one["customType"], &one["publisher"]),
+            (&json!("cue"), &json!("host"))
+        );
         let at = v2("publish", "host", "user", "kim", "");
         let call = keyed(Call::new("POST", &at)).raw("psst");
-        assert_eq!(good(&call.send(world.address))["data"]["channelType"], "user");
+        assert_eq!(
+            good(&call.send(world.address))["data"]["channelType"],
+            "user"
+        );
         for (at, body) in [
             (v2("publish", "host", "video", "stage", ""), "x"),
-            (v2("publish", "host", "message", "stage", "?customType=a%20b"), "x"),
+            (
+                v2("publish", "host", "message", "stage", "?customType=a%20b"),
+                "x",
+            ),
             (v2("publish", "host", "message", "stage", ""), ""),
         ] {
             let answer = keyed(Call::new("POST", &at)).raw(body).send(world.address);
             let told = answer.json();
             assert_eq!(answer.status, 400, "{told}");
-            assert_eq!((&told["error"], &told["errorCode"], &told["data"]), (&json!(true), &json!(400), &json!(null)));
+            assert_eq!(
+                (&told["error"], &told["errorCode"], &told["data"]),
+                (&json!(true), &json!(400), &json!(null))
+            );
             assert!(told["reason"].is_string() && told["requestId"].is_string());
         }
     });

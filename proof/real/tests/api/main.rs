@@ -3,6 +3,7 @@
 
 mod apps;
 mod bans;
+mod door;
 mod events;
 mod history;
 mod hosted;

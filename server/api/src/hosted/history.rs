@@ -173,6 +173,11 @@ fn named(given: Option<String>) -> Option<String> {
     (!name.is_empty()).then_some(name)
 }
 
+/// Whether a text is a time as callers write it.
+pub(crate) fn is_time(text: &str) -> bool {
+    time("time", text).is_ok()
+}
+
 fn time(field: &str, text: &str) -> Result<u64, Fault> {
     let text = text.trim_matches('"');
     handle::unix_ms_of(text).ok_or_else(|| {
@@ -317,7 +322,7 @@ async fn read(
         })?;
         page.messages
             .into_iter()
-            .filter(|message| is_text(message))
+            .filter(is_text)
             .for_each(&mut take);
         if page.next == 0 {
             return Ok(());

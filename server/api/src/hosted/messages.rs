@@ -80,10 +80,12 @@ pub(crate) async fn to_peer(
             history: message.enable_historical_messaging,
         };
         let sent = api.begin_send(from, call, waits)?.end(&api).await?;
-        let code = match sent.map(|sent| sent.outcome).filter(|_| waits) {
+        let code = match sent.filter(|_| waits) {
             None => "message_sent",
-            Some(PeerOutcome::Received) => "message_delivered",
-            Some(PeerOutcome::Stored | PeerOutcome::Missed) => api.settings.offline_code,
+            Some(sent) if sent.outcome == PeerOutcome::Received => "message_delivered",
+            // It is there, and its client has not confirmed in time: a repeat would deliver twice.
+            Some(sent) if sent.was_there => "message_sent",
+            Some(_) => api.settings.offline_code,
         };
         Ok(success(&id, code))
     };

@@ -38,7 +38,7 @@ pub(crate) fn routes() -> Routes {
 /// A text message.
 pub(crate) fn text(text: impl Into<bytes::Bytes>, kind: String) -> Message {
     Message {
-        body: Some(message::Body::Text(text.into().into())),
+        body: Some(message::Body::Text(text.into())),
         r#type: kind,
         ..Message::default()
     }

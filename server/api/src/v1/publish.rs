@@ -419,6 +419,8 @@ async fn to_user(api: &Api, user: &UserId, handed: Result<Handed, Fault>) -> Rec
             ..Receipt::of(match sent.outcome {
                 PeerOutcome::Received => "delivered",
                 PeerOutcome::Stored => "stored",
+                // Its client has not confirmed it in time.
+                PeerOutcome::Missed if sent.was_there => "sent",
                 PeerOutcome::Missed => "offline",
             })
         },

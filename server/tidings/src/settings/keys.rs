@@ -36,7 +36,9 @@ mod tests {
 
     #[test]
     fn a_key_is_read_and_an_error_does_not_show_it() {
-        let (key, _) = read_key("tdk_first_0123456789abcdef").ok().expect("a key");
+        let Ok((key, _)) = read_key("tdk_first_0123456789abcdef") else {
+            panic!("a key is not read");
+        };
         assert_eq!((key.id.as_str(), key.role), ("first", Role::Admin));
         for wrong in [
             "",
