@@ -240,11 +240,7 @@ async fn report(api: &Api, app: &AppId, rule: &BanRecord, kind: EventKind) {
     let mut event = NewEvent::new(app.clone(), api.unix_ms(), kind);
     event.user = named.user;
     event.channel = named.channel;
-    event.detail = if rule.note.is_empty() {
-        format!("ban {}", rule.id)
-    } else {
-        rule.note.clone()
-    };
+    event.detail = format!("ban {}", rule.id);
     if let Err(error) = api.events.write(event).await {
         // The rule is in force in any case.
         tracing::warn!(%error, %app, ban = rule.id, "the event of a ban could not be written");
