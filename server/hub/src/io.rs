@@ -10,7 +10,7 @@ use crate::bus_ops::{BusInput, BusOp};
 use crate::config::{Apps, Traits};
 use crate::grant::Grant;
 use crate::ids::{ConnectionId, HubId, InvitationId, UserKey};
-use crate::moderation::{HeldMessage, ModerationRules, Verdict};
+use crate::moderation::words::{HeldMessage, ModerationRules, Verdict};
 use crate::outside::{OutsideAnswer, OutsideCall};
 use crate::rates::{Used, Word};
 use crate::store_ops::{StoreAnswer, StoreOp};
