@@ -211,7 +211,6 @@ pub fn run(config: &ChaosConfig) -> Report {
     let mut violations = chaos.checker.finish(is_calm);
     violations.extend(chaos.invitations.finish());
     violations.extend(chaos.world.finish_recorded());
-    violations.extend(chaos.world.finish_events());
     violations.extend(chaos.legacy.finish());
     Report {
         trace_hash: chaos.world.trace_hash(),

@@ -1,10 +1,16 @@
 //! The simulated disk: what a crash leaves of a group commit, and other disk faults.
 
+use std::collections::BTreeMap;
+
 use tidings_hub::ids::HubId;
+use tidings_hub::store_ops::events::{Event, EventAnswer, EventKinds, EventOp, EventQueue};
 use tidings_hub::store_ops::{StoreAnswer, StoreOp};
 use tidings_hub::{Input, Ticket};
 use tidings_store::{Access, Engine as _};
+use tidings_wire::names::AppId;
 
+use crate::checks::Violation;
+use crate::events::{COMMITS_PER_READ, PAGE, check_orders, open_of};
 use crate::world::{Happening, World};
 
 /// What has happened to the disk so far.
@@ -137,5 +143,158 @@ impl World {
     /// What has happened to the disk.
     pub fn disk_counts(&self) -> DiskCounts {
         self.disk
+    }
+}
+
+/// Readers of the streams of events, which come between commits.
+impl World {
+    /// A group has reached the disk.
+    pub(crate) fn note_events(&mut self, answers: &[StoreAnswer]) {
+        for answer in answers {
+            let StoreAnswer::Events(answer) = answer else {
+                continue;
+            };
+            match &**answer {
+                EventAnswer::Written { app, events, .. } => self.note_written(app, events),
+                EventAnswer::Synced { written, .. } => {
+                    for (app, events, _) in written {
+                        self.note_written(app, events);
+                    }
+                }
+                _ => {}
+            }
+        }
+        self.events.commits += 1;
+        if self.events.commits.is_multiple_of(COMMITS_PER_READ) {
+            for app in self.apps_with_events() {
+                self.read_events(&app);
+                self.take_events(&app);
+            }
+        }
+    }
+
+    fn note_written(&mut self, app: &AppId, events: &[Event]) {
+        let stream = self.events.apps.entry(app.clone()).or_default();
+        let events = events.iter().map(|event| (event.number, event.clone()));
+        stream.written.extend(events);
+    }
+
+    fn apps_with_events(&self) -> Vec<AppId> {
+        self.events.apps.keys().cloned().collect()
+    }
+
+    fn ask_events(&mut self, op: EventOp) -> Option<EventAnswer> {
+        let mut answers = Vec::new();
+        (self.engine).apply(&[StoreOp::Events(Box::new(op))], &mut answers);
+        match answers.pop() {
+            Some(StoreAnswer::Events(answer)) => Some(*answer),
+            // The disk is full or failing.
+            _ => None,
+        }
+    }
+
+    fn page_of_events(
+        &mut self,
+        app: &AppId,
+        after: Option<u64>,
+        count_max: usize,
+    ) -> (Vec<Event>, u64) {
+        let op = EventOp::Read {
+            app: app.clone(),
+            after,
+            count_max,
+            kinds: EventKinds::ALL,
+            not_before_ms: 0,
+        };
+        match self.ask_events(op) {
+            Some(EventAnswer::Page { events, next, .. }) => (events, next),
+            _ => (Vec::new(), after.unwrap_or(0)),
+        }
+    }
+
+    /// One page of the reader that goes on where it has come to.
+    fn read_events(&mut self, app: &AppId) {
+        let cursor = self.events.apps.get(app).map_or(0, |stream| stream.cursor);
+        let (events, next) = self.page_of_events(app, Some(cursor), PAGE);
+        if let Some(stream) = self.events.apps.get_mut(app) {
+            stream.read.extend(events);
+            stream.cursor = next;
+        }
+    }
+
+    fn take_events(&mut self, app: &AppId) {
+        for queue in EventQueue::ALL {
+            let op = EventOp::Take {
+                app: app.clone(),
+                queue,
+                count_max: PAGE,
+                not_before_ms: 0,
+            };
+            if let Some(EventAnswer::Page { events, .. }) = self.ask_events(op)
+                && let Some(stream) = self.events.apps.get_mut(app)
+            {
+                let numbers = events.iter().map(|event| event.number);
+                stream.taken.entry(queue).or_default().extend(numbers);
+            }
+        }
+    }
+
+    /// Users whose login has no logout yet, by how many they are.
+    pub(crate) fn open_logins(&mut self) -> BTreeMap<String, usize> {
+        let mut open = BTreeMap::new();
+        for app in self.apps_with_events() {
+            for (_, user) in open_of(&self.all_events(&app)).0 {
+                *open.entry(user).or_default() += 1;
+            }
+        }
+        open
+    }
+
+    /// Everything that is kept.
+    fn all_events(&mut self, app: &AppId) -> Vec<Event> {
+        let (mut all, mut after) = (Vec::new(), None);
+        loop {
+            let (events, next) = self.page_of_events(app, after, usize::MAX);
+            if events.is_empty() {
+                return all;
+            }
+            all.extend(events);
+            after = Some(next);
+        }
+    }
+
+    /// What the checks have found when everybody has logged out.
+    pub fn finish_events(&mut self) -> Vec<Violation> {
+        let mut found = Vec::new();
+        for app in self.apps_with_events() {
+            let all = self.all_events(&app);
+            for _ in 0..=all.len() / PAGE {
+                self.read_events(&app);
+                self.take_events(&app);
+            }
+            let Some(stream) = self.events.apps.get(&app) else {
+                continue;
+            };
+            stream.check_once(&all, &mut found);
+            check_orders(&all, &mut found);
+            let (open, mut wrong) = open_of(&all);
+            if all.first().is_some_and(|event| event.number > 1) {
+                // What it follows from has gone.
+                wrong.clear();
+            }
+            let wrong = wrong.into_iter().chain(
+                (open.into_iter())
+                    .map(|(session, user)| format!("{user} {session:?} has no logout")),
+            );
+            found.extend(wrong.map(|text| ("event.one_logout", text)));
+        }
+        if self.is_disk_broken() {
+            // An event that cannot be read any more is told as a gap.
+            found.clear();
+        }
+        let violations = found.into_iter();
+        violations
+            .map(|(check, text)| Violation { check, text })
+            .collect()
     }
 }

@@ -198,7 +198,7 @@ impl World {
         }
     }
 
-    /// What the check has found, long after the last fault.
+    /// What the checks of what is on the disk have found, long after the last fault.
     pub fn finish_recorded(&mut self) -> Vec<Violation> {
         let open: Vec<_> = (self.recorded.synced.values())
             .filter(|synced| synced.what.end.is_none())
@@ -207,6 +207,8 @@ impl World {
         for text in open {
             self.recorded.violate("invite.never_stuck", text);
         }
-        std::mem::take(&mut self.recorded.found)
+        let mut found = std::mem::take(&mut self.recorded.found);
+        found.extend(self.finish_events());
+        found
     }
 }

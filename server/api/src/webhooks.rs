@@ -1,4 +1,4 @@
-//! Webhooks and moderation of an app: rest 12 and 12.5.
+//! Webhooks and moderation of an app: rest 12.5 and 12.6.
 
 use axum::extract::State;
 use axum::http::StatusCode;

@@ -198,7 +198,7 @@ pub struct AppSettings {
     /// Whether user attributes outlive the login; they can then be read while the user is offline.
     /// Source: rtm 8.
     pub keep_user_attributes: bool,
-    /// Whether the app has a stream of events. Source: rest 12.4.
+    /// Whether the app has a stream of events. Source: rest 12.
     pub events: bool,
     /// Whether peer messages are events too.
     pub peer_message_events: bool,

@@ -4,7 +4,7 @@
 //! is done when it is let go. Other channels, and other senders in the same one, do not wait for it.
 //!
 //! Order: messages of one sender to one channel are let go in the order in which they came, whatever the order of the
-//! words about them. Source: rest 12.5.
+//! words about them. Source: rest 12.6.
 
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@
 //! given, also when several hubs give them. An answer other than [`StoreAnswer::Failed`] to a writing
 //! operation means *durable*: the record was fsynced. After `Failed` nothing of the operation happened.
 
+mod attributes;
 pub mod events;
 pub mod records;
 
@@ -11,6 +12,7 @@ use bytes::Bytes;
 use tidings_wire::names::{AppId, UserId};
 use tidings_wire::proto::AttributeWrite;
 
+pub use self::attributes::{AttributeEntry, AttributeLimits, AttributeOwner, LIBRARY_KEY};
 use self::events::{EventAnswer, EventOp, NewEvent};
 use self::records::{RecordAnswer, RecordOp};
 use crate::ids::{ChannelKey, InvitationId, MessageId, UserKey};
@@ -129,32 +131,6 @@ pub struct HistoryRange {
     pub order: ReadOrder,
 }
 
-/// Whose attributes.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum AttributeOwner {
-    /// A user's.
-    User(UserKey),
-    /// A channel's.
-    Channel(ChannelKey),
-}
-
-/// What the key of a channel's attribute begins with that is meant for client libraries, not for applications. It
-/// is longer than the keys of native clients may be. `Set` and `Clear` leave such entries alone.
-pub const LIBRARY_KEY: &str = "lib:known-to-client-libraries-only:";
-
-/// One attribute entry.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AttributeEntry {
-    /// 1 to 32 bytes of UTF-8.
-    pub key: String,
-    /// 1 to 8,192 bytes of UTF-8.
-    pub value: String,
-    /// Who wrote it last.
-    pub updated_by: String,
-    /// When, in Unix milliseconds.
-    pub updated_ts: u64,
-}
-
 /// A stored peer message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredMessage {
@@ -197,15 +173,6 @@ pub struct StoredInvitation {
 
 /// Names a stored invitation: who has sent it, and its id.
 pub type InvitationName = (UserKey, InvitationId);
-
-/// Bounds of one attribute set, counted on the result of a write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AttributeLimits {
-    /// Most entries.
-    pub entries_max: usize,
-    /// Most bytes of keys and values together.
-    pub bytes_max: usize,
-}
 
 /// An operation.
 #[derive(Debug, Clone, PartialEq, Eq)]

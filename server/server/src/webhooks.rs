@@ -299,7 +299,6 @@ fn translate(page: &EventPage, event: &events::Event) -> Event {
     }
     if !event.detail.is_empty() {
         let name = match event.kind {
-            EventKind::Invitation => "state",
             EventKind::Banned | EventKind::Unbanned => "note",
             EventKind::Gap => "cause",
             _ => "reason",

@@ -1,7 +1,6 @@
 //! Key sets of login servers: what is taken, and what is refused with words, by HTTP, by TLS and
 //! from a file.
 
-use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::Arc;

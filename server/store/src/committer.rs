@@ -353,7 +353,8 @@ fn run(engine: impl Engine, sink: &impl AnswerSink, shared: &Shared) {
 fn take_group(shared: &Shared, group: &mut Group, is_well: bool) -> bool {
     let mut queue = shared.lock();
     let deadline = Instant::now() + TEND_INTERVAL;
-    while queue.ops.is_empty() && !(is_well && !queue.lost.is_empty()) {
+    let tells_losses = |queue: &Queue| is_well && !queue.lost.is_empty();
+    while queue.ops.is_empty() && !tells_losses(&queue) {
         if queue.is_closing {
             return false;
         }
@@ -371,7 +372,7 @@ fn take_group(shared: &Shared, group: &mut Group, is_well: bool) -> bool {
     }
     group.owners.clear();
     group.ops.clear();
-    if is_well && !queue.lost.is_empty() {
+    if tells_losses(&queue) {
         for op in std::mem::take(&mut queue.lost).into_ops() {
             queue.owners.push(Owner::Store);
             queue.ops.push(op);

@@ -1,4 +1,4 @@
-//! Moderation: an app's endpoint is asked about a message before it is sent (rest 12.5).
+//! Moderation: an app's endpoint is asked about a message before it is sent (rest 12.6).
 //!
 //! Who holds the message and keeps the order is the hub. Here is where the question goes, and what
 //! an answer means.

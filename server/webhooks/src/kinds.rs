@@ -17,7 +17,12 @@ pub const KINDS: &[(&str, u32)] = &[
     ("message.channel", 2031),
     ("message.offline_stored", 2032),
     ("message.before", 2033),
-    ("invitation.state", 2040),
+    ("invitation.sent", 2040),
+    ("invitation.received", 2041),
+    ("invitation.accepted", 2042),
+    ("invitation.refused", 2043),
+    ("invitation.canceled", 2044),
+    ("invitation.failed", 2045),
 ];
 
 /// The kind of a sample that the operator asks for.

@@ -71,6 +71,7 @@ export default defineConfig({
           { text: 'JavaScript reference', link: '/reference/index.html', target: '_self' },
           { text: 'Rust', link: '/rust' },
           { text: 'Your backend', link: '/backend' },
+          { text: 'Webhooks', link: '/webhooks' },
           { text: 'Tokens', link: '/tokens' },
           { text: 'JWT', link: '/jwt' },
           { text: 'Permissions', link: '/permissions' },

@@ -68,6 +68,15 @@ fn seeds() -> Vec<Vec<u8>> {
         named(b"m", &number),
         named(b"t1", b""),
         b"n".to_vec(),
+        [&b"e"[..], APPS[0].as_bytes(), &number].concat(),
+        [&b"f"[..], APPS[0].as_bytes()].concat(),
+        named(b"c", b""),
+        named(b"w", b""),
+        [&b"o"[..], &[0; 20]].concat(),
+        [&b"p"[..], &[0; 20], b"room"].concat(),
+        [&b"x"[..], &[1], APPS[0].as_bytes(), &number].concat(),
+        b"r\x01key".to_vec(),
+        b"q\x01app".to_vec(),
     ];
     let numbers: Vec<u8> = (1..9_u64).flat_map(u64::to_le_bytes).collect();
     let mut texts = 1_700_000_000_000_u64.to_le_bytes().to_vec();

@@ -1,4 +1,4 @@
-//! Webhooks and moderation: rest 10.2, 12, 12.5.
+//! Webhooks and moderation: rest 10.2, 12.5, 12.6.
 
 use std::collections::VecDeque;
 use std::io::{Read as _, Write as _};

@@ -3,6 +3,8 @@
 
 #![allow(unreachable_pub, reason = "modules of a test")]
 
+mod events;
+
 #[allow(dead_code, reason = "no tokens are needed here")]
 #[path = "../scenarios/server.rs"]
 mod server;
@@ -264,6 +266,17 @@ async fn nothing_acknowledged_is_lost_when_the_program_is_killed_under_load() {
         check_attributes(&endpoint, sender, &acknowledged, &mut problems).await;
         check_messages(&endpoint, acknowledged.stored, &mut problems).await;
     }
+    // Its clients are still there: they have logins when it is killed for the last time.
+    block_in_place(|| {
+        server.restart();
+        server.wait_until_ready();
+    });
+    let logins = block_in_place(|| events::check(&server.end(), &mut problems));
+    println!("{logins} logins, each with its logout, if there is no problem");
+    assert!(
+        logins > usize::try_from(kills).expect("a small number"),
+        "the stream of events lacks logins"
+    );
     println!(
         "{kills} kills, {messages} stored messages acknowledged, {} problems",
         problems.len()

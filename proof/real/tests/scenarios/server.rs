@@ -73,6 +73,19 @@ impl Server {
         self.ready = ready;
     }
 
+    /// Asks the process to end, waits until it has, and tells where its data are.
+    #[allow(dead_code, reason = "only some users of this file ask for it")]
+    pub fn end(&mut self) -> PathBuf {
+        let pid = self.process.id().to_string();
+        let asked = Command::new("kill").args(["-TERM", &pid]).status();
+        assert!(
+            asked.is_ok_and(|status| status.success()),
+            "no such process"
+        );
+        self.process.wait().expect("the process ends");
+        data(self.directory.path())
+    }
+
     /// A token of the wanted kind; none for an app without a certificate.
     pub fn token(&self, kind: &TokenKind, user_id: &str) -> Option<String> {
         if !self.has_certificate {

@@ -20,6 +20,7 @@ use crate::kernel::caller::Caller;
 use crate::kernel::outbox::Source;
 use crate::kernel::reply::error;
 use crate::kernel::timers::Timer;
+use crate::store_ops::events::EventKind;
 use crate::store_ops::{StoreAnswer, StoreOp, StoredInvitation};
 
 impl Invitations {
@@ -97,7 +98,7 @@ impl Invitations {
         match told {
             Told::Sent(waiting) => {
                 kernel.reply_invited(waiting, id, out);
-                self.tell_event_of(caller, id, "sent", kernel, out);
+                self.tell_event_of(caller, id, EventKind::InvitationSent, kernel, out);
                 let Some(invitation) = self.invitation(caller, id) else {
                     // Another hub has taken it over while it was being written.
                     return;
@@ -141,12 +142,12 @@ impl Invitations {
         &mut self,
         caller: &UserKey,
         id: InvitationId,
-        state: &'static str,
+        kind: EventKind,
         kernel: &Kernel,
         out: &mut dyn Sink,
     ) {
         if let Some(invitation) = self.invitation(caller, id) {
-            kernel.tell_invitation((caller, &invitation.callee.user), id, Ok(state), out);
+            kernel.tell_invitation((caller, &invitation.callee.user), id, Ok(kind), out);
         }
     }
 
@@ -157,7 +158,7 @@ impl Invitations {
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        self.tell_event_of(caller, id, "received", kernel, out);
+        self.tell_event_of(caller, id, EventKind::InvitationReceived, kernel, out);
         if let Some(invitation) = self.invitation(caller, id) {
             let (owner, number) = (invitation.owner, invitation.number);
             let word = Kind::InvitationReceived(InvitationReceived { number });

@@ -14,7 +14,7 @@ use crate::kernel::Kernel;
 use crate::kernel::caller::Caller;
 use crate::kernel::maps::{NumberMap, number_map};
 use crate::kernel::session::{End, Session};
-use crate::kernel::stores::StoreTag;
+use crate::kernel::stores::{StoreTag, Stores};
 use crate::kernel::timers::Timer;
 use crate::store_ops::events::{
     EventAnswer, EventKind, EventLimits, EventOp, EventSync, LiveLogin, LoginName, NewEvent,
@@ -63,6 +63,30 @@ impl Events {
     }
 }
 
+impl Events {
+    /// Asserts what holds between two inputs. Cost: O(appends under way).
+    pub(crate) fn assert_consistent(&self, stores: &Stores) {
+        let appends = stores.count_of(StoreTag::Peers);
+        assert!(
+            self.stored.len() <= appends,
+            "an event waits for an append that nobody has made"
+        );
+        for event in self.stored.values() {
+            assert_eq!(event.kind, EventKind::OfflineStored, "another event waits");
+            assert!(event.peer.is_some(), "stored for nobody");
+        }
+        if let Some(sync) = &self.sync {
+            let (part, parts) = sync.part;
+            assert!(parts <= PARTS, "there are not so many parts");
+            assert!(part <= parts, "a part behind the last one");
+            assert!(
+                sync.ticket.is_none_or(|ticket| ticket != Ticket::NOBODY),
+                "nobody waits for a comparison"
+            );
+        }
+    }
+}
+
 /// Why a login has ended, as events say it.
 fn reason(end: End) -> &'static str {
     match end {
@@ -77,19 +101,20 @@ fn reason(end: End) -> &'static str {
     }
 }
 
-/// How an invitation has ended, as events say it.
-fn state_of(end: InvitationEnd) -> &'static str {
+/// How an invitation has ended, as events say it: what, and why.
+fn end_of(end: InvitationEnd) -> (EventKind, &'static str) {
+    use EventKind::InvitationFailed as Failed;
     match end {
-        InvitationEnd::Unspecified | InvitationEnd::NotRecorded => "failed",
-        InvitationEnd::Accepted => "accepted",
-        InvitationEnd::Refused => "refused",
-        InvitationEnd::Canceled => "canceled",
-        InvitationEnd::PeerOffline => "peer-offline",
-        InvitationEnd::NoResponse => "no-response",
-        InvitationEnd::Expired => "expired",
-        InvitationEnd::AcceptFailed => "accept-failed",
-        InvitationEnd::CalleeGone => "callee-gone",
-        InvitationEnd::CallerGone => "caller-gone",
+        InvitationEnd::Accepted => (EventKind::InvitationAccepted, ""),
+        InvitationEnd::Refused => (EventKind::InvitationRefused, ""),
+        InvitationEnd::Canceled => (EventKind::InvitationCanceled, ""),
+        InvitationEnd::Unspecified | InvitationEnd::NotRecorded => (Failed, "not-recorded"),
+        InvitationEnd::PeerOffline => (Failed, "peer-offline"),
+        InvitationEnd::NoResponse => (Failed, "no-response"),
+        InvitationEnd::Expired => (Failed, "expired"),
+        InvitationEnd::AcceptFailed => (Failed, "accept-failed"),
+        InvitationEnd::CalleeGone => (Failed, "callee-gone"),
+        InvitationEnd::CallerGone => (Failed, "caller-gone"),
     }
 }
 
@@ -120,6 +145,13 @@ impl Kernel {
     }
 
     fn tell_event(event: Box<NewEvent>, out: &mut dyn Sink) {
+        debug_assert!(event.at_ms > 0, "an event at no time");
+        debug_assert!(event.limits.count_max > 0, "a stream that holds nothing");
+        debug_assert_ne!(
+            event.kind,
+            EventKind::Gap,
+            "what is missing, the store tells"
+        );
         out.emit(Effect::Store {
             ticket: Ticket::NOBODY,
             op: StoreOp::EventAppend(event),
@@ -220,6 +252,7 @@ impl Kernel {
 
     /// A message goes to an inbox, under this ticket.
     pub(crate) fn note_append(&mut self, ticket: Ticket, event: Option<Box<NewEvent>>) {
+        debug_assert_ne!(ticket, Ticket::NOBODY, "an append that nobody waits for");
         if let Some(event) = event {
             self.events.stored.insert(ticket.0, event);
         }
@@ -230,17 +263,18 @@ impl Kernel {
         &self,
         (caller, callee): (&UserKey, &UserId),
         id: InvitationId,
-        state: Result<&'static str, InvitationEnd>,
+        state: Result<EventKind, InvitationEnd>,
         out: &mut dyn Sink,
     ) {
         if !self.config.apps.settings(&caller.app).events {
             return;
         }
-        let mut event = self.event(&caller.app, EventKind::Invitation);
+        let (kind, why) = state.map_or_else(end_of, |kind| (kind, ""));
+        let mut event = self.event(&caller.app, kind);
         event.user = Some(caller.user.clone());
         event.peer = Some(callee.clone());
         event.id = Some(id.0);
-        event.detail = state.unwrap_or_else(state_of).into();
+        event.detail = why.into();
         Self::tell_event(event, out);
     }
 
@@ -321,9 +355,12 @@ impl Kernel {
 
     fn go_on_with_sync(&mut self, out: &mut dyn Sink) {
         let Some(sync) = &self.events.sync else {
+            debug_assert!(false, "a comparison that nobody has begun goes on");
             return;
         };
+        debug_assert!(sync.ticket.is_none(), "a comparison is under way");
         let (part, parts) = sync.part;
+        debug_assert!(part < parts, "a part behind the last one");
         let width = PARTS / parts.max(1);
         let bound = |part: u16| u8::try_from(part * width).unwrap_or(u8::MAX);
         let from = bound(part);

@@ -153,6 +153,7 @@ impl Kernel {
         let now_ms = self.now.mono_ms;
         self.asks.assert_consistent(now_ms);
         self.stores.assert_consistent();
+        self.events.assert_consistent(&self.stores);
         self.outsiders.assert_consistent(self.now.unix_ms);
         self.clients.assert_consistent();
         assert_eq!(
@@ -197,6 +198,12 @@ impl Kernel {
                 claim.assert_consistent();
             }
         }
+        self.assert_connections();
+        self.clock.assert_consistent(self.now);
+    }
+
+    fn assert_connections(&self) {
+        let now_ms = self.now.mono_ms;
         for (connection, stage) in &self.connections {
             match stage {
                 Stage::Serving(key) => {
@@ -218,6 +225,5 @@ impl Kernel {
                 Stage::Resuming { asked_ms } => assert!(*asked_ms <= now_ms, "asked in the future"),
             }
         }
-        self.clock.assert_consistent(self.now);
     }
 }

@@ -3,7 +3,7 @@
 //! Hubs report what happens by [`super::StoreOp::EventAppend`] and wait for no answer. The store
 //! numbers events, knows which logins and memberships are open, and so sees to it that each login
 //! has one logout after it, and each join one leave, whatever is reported twice or not at all.
-//! Source: rest 12.4.
+//! Source: rest 12.
 
 use tidings_wire::names::{AppId, ChannelName, UserId};
 
@@ -31,19 +31,29 @@ pub enum EventKind {
     ChannelMessage = 8,
     /// A peer message was stored for a user who is away.
     OfflineStored = 9,
-    /// An invitation has a new state.
-    Invitation = 10,
+    /// An invitation was sent, and its record is durable.
+    InvitationSent = 10,
     /// Somebody was banned.
     Banned = 11,
     /// A ban was lifted or has ended.
     Unbanned = 12,
     /// Events before this one are missing.
     Gap = 13,
+    /// The callee's client has an invitation.
+    InvitationReceived = 14,
+    /// An invitation was accepted, and both sides agree.
+    InvitationAccepted = 15,
+    /// Its callee has refused an invitation.
+    InvitationRefused = 16,
+    /// Its caller has canceled an invitation.
+    InvitationCanceled = 17,
+    /// An invitation has ended in another way, which its detail says.
+    InvitationFailed = 18,
 }
 
 impl EventKind {
     /// All kinds.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 18] = [
         Self::Login,
         Self::Logout,
         Self::Join,
@@ -53,7 +63,12 @@ impl EventKind {
         Self::PeerMessage,
         Self::ChannelMessage,
         Self::OfflineStored,
-        Self::Invitation,
+        Self::InvitationSent,
+        Self::InvitationReceived,
+        Self::InvitationAccepted,
+        Self::InvitationRefused,
+        Self::InvitationCanceled,
+        Self::InvitationFailed,
         Self::Banned,
         Self::Unbanned,
         Self::Gap,
@@ -76,7 +91,12 @@ impl EventKind {
             Self::PeerMessage => "message.peer",
             Self::ChannelMessage => "message.channel",
             Self::OfflineStored => "message.offline_stored",
-            Self::Invitation => "invitation.state",
+            Self::InvitationSent => "invitation.sent",
+            Self::InvitationReceived => "invitation.received",
+            Self::InvitationAccepted => "invitation.accepted",
+            Self::InvitationRefused => "invitation.refused",
+            Self::InvitationCanceled => "invitation.canceled",
+            Self::InvitationFailed => "invitation.failed",
             Self::Banned => "user.banned",
             Self::Unbanned => "user.unbanned",
             Self::Gap => "gap",

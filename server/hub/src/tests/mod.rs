@@ -4,6 +4,7 @@ mod asks;
 mod bans;
 mod bounds;
 mod costs;
+mod events;
 mod logins;
 pub(crate) mod node;
 pub(crate) mod outside;

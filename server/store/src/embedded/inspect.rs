@@ -56,7 +56,7 @@ impl VerifyReport {
         self.problem_count == 0
     }
 
-    pub(super) fn problem(&mut self, text: String) {
+    fn problem(&mut self, text: String) {
         self.problem_count += 1;
         if self.problems.len() < Self::PROBLEMS_MAX {
             self.problems.push(text);
@@ -112,7 +112,9 @@ fn check(
         | Key::EventUser(_)
         | Key::OpenLogin(..)
         | Key::OpenMember(..)
-        | Key::Queued(..) => events::check(backend, report, decoded, (key, record))?,
+        | Key::Queued(..) => {
+            check_events(backend, report, decoded, (key, record))?;
+        }
         Key::HistoryHead(_) => {
             report.histories += 1;
             HistoryHead::open(key, record)?;
@@ -149,6 +151,44 @@ fn check(
         Key::NumberCeiling | Key::Usage(_) | Key::UsageKnown => {
             record::open_number(key, record)?;
         }
+        Key::Record(..) | Key::RecordCount(..) => {
+            check_table(backend, report, decoded, (key, record))?;
+        }
+        Key::Touched(owner) => {
+            record::open_number(key, record)?;
+            if backend
+                .get(&Key::Attributes(owner.clone()).encode())?
+                .is_none()
+            {
+                report.problem(format!("{owner:?} has a touch time but no attributes"));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check_events(
+    backend: &dyn Source,
+    report: &mut VerifyReport,
+    decoded: &Key,
+    record: (&[u8], &Bytes),
+) -> Result<(), ReadError> {
+    report.events += u64::from(matches!(decoded, Key::Event(..)));
+    report.open_logins += u64::from(matches!(decoded, Key::OpenLogin(..)));
+    let get = |key: &[u8]| backend.get(key);
+    let problem = events::check(&get, decoded, record)?;
+    problem.into_iter().for_each(|text| report.problem(text));
+    Ok(())
+}
+
+/// Checks a record of a table, or how many a scope says that it has.
+fn check_table(
+    backend: &dyn Source,
+    report: &mut VerifyReport,
+    decoded: &Key,
+    (key, record): (&[u8], &Bytes),
+) -> Result<(), ReadError> {
+    match decoded {
         Key::Record(table, of) => {
             report.table_records += 1;
             record::open_bytes(key, record)?;
@@ -172,15 +212,7 @@ fn check(
                 ));
             }
         }
-        Key::Touched(owner) => {
-            record::open_number(key, record)?;
-            if backend
-                .get(&Key::Attributes(owner.clone()).encode())?
-                .is_none()
-            {
-                report.problem(format!("{owner:?} has a touch time but no attributes"));
-            }
-        }
+        _ => {}
     }
     Ok(())
 }
@@ -309,6 +341,23 @@ fn describe(decoded: &Key, key: &[u8], record: &Bytes) -> Result<Value, ReadErro
         Key::NumberCeiling => {
             json!({ "kind": "inbox number ceiling", "number": record::open_number(key, record)? })
         }
+        Key::Record(..) | Key::RecordCount(..) => describe_table(decoded, (key, record))?,
+        Key::Usage(app) => {
+            let bytes = record::open_number(key, record)?;
+            json!({ "kind": "bytes of an app", "app": app.as_str(), "bytes": bytes })
+        }
+        Key::UsageKnown => {
+            json!({ "kind": "bytes are counted", "number": record::open_number(key, record)? })
+        }
+        Key::Touched(owner) => {
+            let touched_ts = record::open_number(key, record)?;
+            with_owner(json!({ "kind": "touched", "ts": touched_ts }), owner)
+        }
+    })
+}
+
+fn describe_table(decoded: &Key, (key, record): (&[u8], &Bytes)) -> Result<Value, ReadError> {
+    Ok(match decoded {
         Key::Record(table, of) => {
             let value = record::open_bytes(key, record)?;
             json!({
@@ -322,17 +371,7 @@ fn describe(decoded: &Key, key: &[u8], record: &Bytes) -> Result<Value, ReadErro
                 "records": record::open_number(key, record)?,
             })
         }
-        Key::Usage(app) => {
-            let bytes = record::open_number(key, record)?;
-            json!({ "kind": "bytes of an app", "app": app.as_str(), "bytes": bytes })
-        }
-        Key::UsageKnown => {
-            json!({ "kind": "bytes are counted", "number": record::open_number(key, record)? })
-        }
-        Key::Touched(owner) => {
-            let touched_ts = record::open_number(key, record)?;
-            with_owner(json!({ "kind": "touched", "ts": touched_ts }), owner)
-        }
+        _ => json!({ "problem": "no record of a table" }),
     })
 }
 

@@ -5,30 +5,31 @@ use serde_json::{Value, json};
 use tidings_hub::ids::SessionId;
 use tidings_wire::names::{ChannelName, UserId};
 
-use super::inspect::VerifyReport;
-use super::snapshot::Source;
 use crate::keys::Key;
 use crate::kv::ReadError;
 use crate::record;
 use crate::streams::records::{EventHead, OpenLogin, Tally, open_event};
 
+/// Reads the record of a key.
+type Get<'a> = &'a dyn Fn(&[u8]) -> Result<Option<Bytes>, ReadError>;
+
+/// Checks a record, and what belongs to it. Returns a problem with the latter.
 pub(super) fn check(
-    backend: &dyn Source,
-    report: &mut VerifyReport,
+    get: Get<'_>,
     decoded: &Key,
     (key, record): (&[u8], &Bytes),
-) -> Result<(), ReadError> {
+) -> Result<Option<String>, ReadError> {
+    let mut problem = None;
     match decoded {
         Key::Event(app, number) => {
-            report.events += 1;
             open_event(key, *number, record)?;
             let head_key = Key::EventHead(app.clone()).encode();
-            let head = backend.get(&head_key)?;
+            let head = get(&head_key)?;
             // A damaged head is reported when its own record is read.
             let head = head.map(|head| EventHead::open(&head_key, &head));
             let is_within = |head: EventHead| (head.first..head.next).contains(number);
             if !head.is_some_and(|head| head.map_or(true, is_within)) {
-                report.problem(format!("event {number} of {app} is in no stream"));
+                problem = Some(format!("event {number} of {app} is in no stream"));
             }
         }
         Key::EventHead(_) => {
@@ -38,28 +39,24 @@ pub(super) fn check(
             Tally::open(key, record)?;
         }
         Key::OpenLogin(..) => {
-            report.open_logins += 1;
             OpenLogin::open(key, record)?;
         }
         Key::OpenMember(hub, session, channel) => {
             record::open_number(key, record)?;
-            let login = Key::OpenLogin(*hub, *session).encode();
-            if backend.get(&login)?.is_none() {
-                report.problem(format!("{session:?} is in {channel} and not logged in"));
+            if get(&Key::OpenLogin(*hub, *session).encode())?.is_none() {
+                problem = Some(format!("{session:?} is in {channel} and not logged in"));
             }
         }
         Key::Queued(app, queue, number) => {
             record::open_number(key, record)?;
-            let event = Key::Event(app.clone(), *number).encode();
-            if backend.get(&event)?.is_none() {
-                report.problem(format!(
-                    "event {number} of {app} waits in {queue:?} and is gone"
-                ));
+            if get(&Key::Event(app.clone(), *number).encode())?.is_none() {
+                let text = format!("event {number} of {app} waits in {queue:?} and is gone");
+                problem = Some(text);
             }
         }
         _ => {}
     }
-    Ok(())
+    Ok(problem)
 }
 
 fn hex(id: &[u8; 16]) -> String {

@@ -164,7 +164,7 @@ pub const MODERATION_APP_CALLS_MAX: usize = 32;
 pub const MODERATION_HELD_MAX: usize = 1000;
 /// Bytes of a refusal's text that the sender is told. Source: ours.
 pub const MODERATION_TEXT_BYTES_MAX: usize = 256;
-/// Longest time that a message may be held for its app's backend. Source: rest 12.5.
+/// Longest time that a message may be held for its app's backend. Source: rest 12.6.
 pub const MODERATION_WAIT_MS_MAX: usize = 2000;
 /// Longest user id or channel name. Source: rtm 2.2.
 pub const NAME_BYTES_MAX: usize = 64;

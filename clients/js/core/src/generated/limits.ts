@@ -162,7 +162,7 @@ export const MODERATION_APP_CALLS_MAX = 32;
 export const MODERATION_HELD_MAX = 1000;
 /** Bytes of a refusal's text that the sender is told. Source: ours. */
 export const MODERATION_TEXT_BYTES_MAX = 256;
-/** Longest time that a message may be held for its app's backend. Source: rest 12.5. */
+/** Longest time that a message may be held for its app's backend. Source: rest 12.6. */
 export const MODERATION_WAIT_MS_MAX = 2000;
 /** Longest user id or channel name. Source: rtm 2.2. */
 export const NAME_BYTES_MAX = 64;
