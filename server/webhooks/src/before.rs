@@ -18,13 +18,14 @@ use utoipa::ToSchema;
 
 use crate::Webhooks;
 use crate::body;
-use crate::call::{Answer, Call, Line};
+use crate::call::{Call, Line};
 use crate::error::{Fault, Field, Refusal, RefusalKind};
 use crate::hook;
 use crate::runner::Shared;
 use crate::sign;
 use crate::sources::{Event, Records, Table};
 use crate::subscription::{PATTERN_HINT, Secret, SecretStep, check_patterns, random_hex};
+use crate::word::{Word, understand};
 
 /// The kind of a question.
 const BEFORE: &str = "message.before";
@@ -140,21 +141,6 @@ pub struct Question {
     pub at_ms: u64,
 }
 
-/// What the endpoint says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Word {
-    /// It is sent.
-    Pass,
-    /// This text is sent in its place.
-    Text(String),
-    /// These bytes are sent in its place.
-    Data(Vec<u8>),
-    /// It is refused, with this text.
-    Refuse(String),
-    /// Nothing, or nothing that is understood: the app's rule decides.
-    Nothing(OnTimeout),
-}
-
 /// Takes the rules of all apps whenever one of them changes.
 pub type OnRules = Arc<dyn Fn(Vec<Moderation>) + Send + Sync>;
 
@@ -172,23 +158,6 @@ struct OfApp {
     /// Open connections. Bound: calls at once.
     lines: Mutex<Vec<Line>>,
     counts: Mutex<Counts>,
-}
-
-/// The answer of an endpoint.
-#[derive(Debug, Deserialize)]
-#[serde(tag = "action", rename_all = "snake_case")]
-enum Said {
-    Pass,
-    Change {
-        #[serde(default)]
-        text: Option<String>,
-        #[serde(default)]
-        payload_base64: Option<String>,
-    },
-    Refuse {
-        #[serde(default)]
-        text: Option<String>,
-    },
 }
 
 impl Desk {
@@ -428,39 +397,6 @@ impl Desk {
     }
 }
 
-/// What an answer means.
-fn understand(answer: &Answer) -> Result<Word, String> {
-    if answer.status != 200 || answer.is_cut {
-        return Err(format!(
-            "the endpoint answered {}, not 200 with an action",
-            answer.status
-        ));
-    }
-    let said = serde_json::from_slice(&answer.body)
-        .map_err(|error| format!("the endpoint's answer has no action that is known: {error}"))?;
-    match said {
-        Said::Pass => Ok(Word::Pass),
-        Said::Refuse { text } => {
-            let text = text.filter(|text| !text.is_empty());
-            let otherwise = || "the app's backend has refused the message".to_owned();
-            Ok(Word::Refuse(text.unwrap_or_else(otherwise)))
-        }
-        Said::Change {
-            text: Some(text),
-            payload_base64: None,
-        } => Ok(Word::Text(text)),
-        Said::Change {
-            text: None,
-            payload_base64: Some(data),
-        } => {
-            let data = BASE64.decode(data);
-            let data = data.map_err(|error| format!("payload_base64 is not base64: {error}"))?;
-            Ok(Word::Data(data))
-        }
-        Said::Change { .. } => Err("a change has either text or payload_base64".to_owned()),
-    }
-}
-
 impl Question {
     fn event(&self) -> Event {
         let mut detail = Map::new();
@@ -511,51 +447,4 @@ fn none() -> Refusal {
         "the app has no moderation".to_owned(),
         "set it: PUT /api/v1/apps/{app}/moderation",
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn answers_are_understood_or_not() {
-        let answer = |status, body: &str| Answer {
-            status,
-            body: body.as_bytes().to_vec().into(),
-            is_cut: false,
-            retry_after: None,
-        };
-        for (body, word) in [
-            (r#"{"action":"pass"}"#, Word::Pass),
-            (r#"{"action":"change","text":"a"}"#, Word::Text("a".into())),
-            (
-                r#"{"action":"change","payload_base64":"AAE="}"#,
-                Word::Data(vec![0, 1]),
-            ),
-            (
-                r#"{"action":"refuse","text":"no"}"#,
-                Word::Refuse("no".into()),
-            ),
-        ] {
-            assert_eq!(understand(&answer(200, body)), Ok(word));
-        }
-        assert!(matches!(
-            understand(&answer(200, r#"{"action":"refuse"}"#)),
-            Ok(Word::Refuse(text)) if !text.is_empty()
-        ));
-        for body in [
-            "",
-            "{}",
-            "[]",
-            "pass",
-            r#"{"action":"allow"}"#,
-            r#"{"action":"change"}"#,
-            r#"{"action":"change","text":"a","payload_base64":"AAE="}"#,
-            r#"{"action":"change","payload_base64":"!"}"#,
-        ] {
-            assert!(understand(&answer(200, body)).is_err(), "{body}");
-        }
-        assert!(understand(&answer(204, "")).is_err());
-        assert!(understand(&answer(500, r#"{"action":"pass"}"#)).is_err());
-    }
 }

@@ -34,6 +34,7 @@ mod slots;
 mod sources;
 mod subscription;
 mod throttle;
+mod word;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -46,9 +47,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 
-pub use before::{
-    Counts, Moderation, ModerationView, NewModeration, OnRules, OnTimeout, Question, Word,
-};
+pub use before::{Counts, Moderation, ModerationView, NewModeration, OnRules, OnTimeout, Question};
 pub use body::{notice, notice_id};
 pub use delivery::{Attempt, Delivery, Failing, Progress, State};
 pub use error::{Fault, Field, Refusal, RefusalKind};
@@ -65,6 +64,7 @@ pub use sources::{Change, Clock, Event, EventSource, GAP, Later, Records, Row, T
 pub use subscription::{
     Filter, NewSubscription, Secret, SecretStep, Subscription, SubscriptionChange,
 };
+pub use word::Word;
 
 use before::Desk;
 use call::Caller;

@@ -325,7 +325,20 @@ fn each_call_does_what_it_says() {
     assert_eq!(dead, json!({ "items": [], "next": null }));
     let all = world.post(&below("dead-letters/retry"), &json!({})).json();
     assert_eq!(all, json!({ "delivered": 0, "left": 0 }));
+    assert_eq!(world.call("DELETE", &one, None).status, 204);
+    problem(&world.get(&one), 404, "");
+}
 
+#[test]
+fn what_is_wrong_is_refused_with_its_field() {
+    let world = open_world(1);
+    let backend = Backend::start();
+    let made = create(&world, &backend, &json!(["user.login"]));
+    let id = made["id"].as_str().expect("an id");
+    let one = path(&format!("/webhooks/{id}"));
+    let below = |rest: &str| format!("{one}/{rest}");
+    let rotated = world.call("PATCH", &one, Some(&json!({"secret": "rotate"})));
+    assert_eq!(rotated.status, 200);
     let good = json!({ "url": backend.url(), "events": ["*"] });
     for (body, field) in [
         (json!({ "events": ["*"] }), "url"),
@@ -376,8 +389,6 @@ fn each_call_does_what_it_says() {
         assert_eq!(world.post(&path("/webhooks"), &good).status, 201);
     }
     problem(&world.post(&path("/webhooks"), &good), 409, "");
-    assert_eq!(world.call("DELETE", &one, None).status, 204);
-    problem(&world.get(&one), 404, "");
 }
 
 /// The texts of a channel, until the last of them.
@@ -460,6 +471,23 @@ fn messages_wait_for_the_backends_word() {
         (&json!(5), &json!(2)),
         "{status}"
     );
+    assert_eq!(world.call("DELETE", &path("/moderation"), None).status, 204);
+    problem(&world.get(&path("/moderation")), 404, "");
+    block_on(async {
+        let (carol, _events) = world.login("carol").await;
+        let room = carol.channel("mod.room");
+        room.join().await.expect("joined");
+        room.send("free now").await.expect("nobody is asked");
+    });
+    assert_eq!(backend.notices().len(), 5);
+}
+
+#[test]
+fn wrong_rules_of_moderation_are_refused() {
+    let world = open_world(1);
+    let set = json!({
+        "url": "http://127.0.0.1:9/", "channels": ["mod.*"], "timeout_ms": 300, "on_timeout": "refuse",
+    });
     for (change, field) in [
         (json!({"timeout_ms": 5_000}), "timeout_ms"),
         (json!({"channels": []}), "channels"),
@@ -475,13 +503,5 @@ fn messages_wait_for_the_backends_word() {
             field,
         );
     }
-    assert_eq!(world.call("DELETE", &path("/moderation"), None).status, 204);
     problem(&world.get(&path("/moderation")), 404, "");
-    block_on(async {
-        let (carol, _events) = world.login("carol").await;
-        let room = carol.channel("mod.room");
-        room.join().await.expect("joined");
-        room.send("free now").await.expect("nobody is asked");
-    });
-    assert_eq!(backend.notices().len(), 5);
 }
