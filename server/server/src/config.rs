@@ -11,15 +11,12 @@ use tidings_wire::limits;
 use tidings_wire::names::AppId;
 use tidings_wire::rates::Rate;
 
-use crate::api::ApiConfig;
+use crate::api::config::ApiConfig;
+use crate::bounds::HUBS_MAX;
 use crate::media::{AppRule, Shares};
 use crate::network::Network;
 use crate::origins::Origins;
 use crate::webhooks::WebhooksConfig;
-
-/// Most hubs of one node: the width of a topic's home and of the connection names leaves more, but
-/// no machine that we know of has more cores.
-pub const HUBS_MAX: u16 = 256;
 
 /// Longest time over which clients are disconnected. Source: contract 4.5.
 pub(crate) const DRAIN_WINDOW_MS_MAX: u64 = 20_000;

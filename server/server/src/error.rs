@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use tidings_store::embedded;
 
-use crate::config::HUBS_MAX;
+use crate::bounds::HUBS_MAX;
 
 /// Why a server does not start. [`StartError::hint`] says how to fix it.
 #[derive(Debug, thiserror::Error)]

@@ -30,9 +30,11 @@
 //! ```
 
 mod admitting;
+mod alpn;
 mod api;
 mod arrivals;
 mod barring;
+mod bounds;
 mod clock;
 mod config;
 mod connection;
@@ -69,10 +71,9 @@ mod webhooks;
 mod worker;
 mod writing;
 
-pub use api::ApiConfig;
-pub use config::{
-    HUBS_MAX, LegacyConfig, Limits, MediaConfig, ServerConfig, StoreConfig, TlsFiles,
-};
+pub use api::config::ApiConfig;
+pub use bounds::HUBS_MAX;
+pub use config::{LegacyConfig, Limits, MediaConfig, ServerConfig, StoreConfig, TlsFiles};
 pub use error::StartError;
 pub use http::unbuilt;
 pub use key_sets::{KeySetReport, check_key_url, load_key_set};

@@ -26,9 +26,11 @@ use tidings_store::{
 };
 use tidings_wire::names::AppId;
 
-use crate::api::{self, ApiConfig, ApiPort, NodeHubs, PortParts};
+use crate::api::config::ApiConfig;
+use crate::api::{self, ApiPort, NodeHubs, PortParts};
+use crate::bounds::HUBS_MAX;
 use crate::clock::Clock;
-use crate::config::{DRAIN_WINDOW_MS_MAX, HUBS_MAX, ServerConfig, StoreConfig};
+use crate::config::{DRAIN_WINDOW_MS_MAX, ServerConfig, StoreConfig};
 use crate::error::StartError;
 use crate::gate::Gate;
 use crate::key_sets::{AppsPlace, KeySetReport, KeySets, Reports};

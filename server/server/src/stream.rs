@@ -9,7 +9,7 @@ use mio::net::TcpStream;
 use mio::{Registry, Token};
 use rustls::{ServerConfig, ServerConnection};
 
-use crate::http::speaks_http2;
+use crate::alpn::speaks_http2;
 use crate::outgoing::Written;
 
 /// Unencrypted bytes that rustls keeps when the socket is full. More stays in the connection's own

@@ -12,9 +12,9 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use x509_cert::der::Decode as _;
 
+use crate::alpn::HTTP2;
 use crate::config::TlsFiles;
 use crate::error::StartError;
-use crate::http::HTTP2;
 
 impl TlsFiles {
     /// Reads both files as a server does at its start. Returns when the certificate ends, in

@@ -1,14 +1,13 @@
 //! The server-side HTTP API as part of a server: its settings, its way to the hubs, its own port.
 
+pub(crate) mod config;
 mod port;
 
-use std::net::SocketAddr;
+use std::io;
 use std::sync::Arc;
-use std::{fmt, io};
 
 use tidings_api::admin::{FileRecord, Files, NoFiles};
-use tidings_api::registry::{NoRegistry, Registry};
-use tidings_api::{Hubs, Keys, Settings, Unavailable};
+use tidings_api::{Hubs, Unavailable};
 use tidings_hub::outside::{OutsideAnswer, OutsideCall};
 use tidings_wire::names::{AppId, UserId};
 use tokio::sync::oneshot;
@@ -18,44 +17,6 @@ use crate::config::StoreConfig;
 use crate::mailbox::{Asked, Envelope, Mailbox};
 use crate::media::{MediaFile, MediaFiles};
 use crate::readiness::{Phase, Readiness};
-
-/// Settings of the API.
-#[derive(Clone)]
-pub struct ApiConfig {
-    /// A port of its own, beside that of the clients; `None` = it is served there only.
-    pub listen: Option<SocketAddr>,
-    /// Threads of that port, 1 to 64.
-    pub threads: u16,
-    /// The keys that are good.
-    pub keys: Arc<dyn Keys>,
-    /// How its calls are answered.
-    pub settings: Settings,
-    /// Keeps the apps.
-    pub registry: Arc<dyn Registry>,
-}
-
-impl Default for ApiConfig {
-    /// No port of its own, and no key.
-    fn default() -> Self {
-        Self {
-            listen: None,
-            threads: 1,
-            keys: Arc::new(tidings_api::keys::FixedKeys::default()),
-            settings: Settings::default(),
-            registry: Arc::new(NoRegistry),
-        }
-    }
-}
-
-impl fmt::Debug for ApiConfig {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ApiConfig")
-            .field("listen", &self.listen)
-            .field("threads", &self.threads)
-            .field("settings", &self.settings)
-            .finish_non_exhaustive()
-    }
-}
 
 /// The files of users, as the API sees them.
 pub(crate) fn files(store: &StoreConfig) -> Arc<dyn Files> {

@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::pace::Pace;
-use super::speaks_http2;
+use crate::alpn::speaks_http2;
 
 /// Bytes that TLS keeps while the socket takes none: they are copies, so a stranger gets few.
 /// Somebody with a token gets one record of the usual size.

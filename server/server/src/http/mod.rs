@@ -44,9 +44,6 @@ use crate::legacy::LegacyDoor;
 use crate::mailbox::Mailbox;
 use crate::readiness::Readiness;
 
-/// What TLS clients name HTTP/2 by.
-pub(crate) const HTTP2: &[u8] = b"h2";
-
 /// How long requests may still take when the server ends.
 const LAST_VISITS: Duration = Duration::from_secs(2);
 
@@ -77,11 +74,6 @@ impl HttpDoor {
     pub(crate) fn place(&self) -> Option<Permit<'_, Visitor>> {
         self.visitors.try_reserve().ok()
     }
-}
-
-/// Whether the client has chosen HTTP/2.
-pub(crate) fn speaks_http2(tls: &ServerConnection) -> bool {
-    tls.alpn_protocol() == Some(HTTP2)
 }
 
 /// Which pages there are.

@@ -24,6 +24,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::sync::oneshot;
 use tokio::time::{sleep_until, timeout};
 
+use super::Visitor;
 use super::answered::Answered;
 use super::guest::{Client, head_bytes, wants_socket};
 use super::io::{Parts, VisitorIo};
@@ -31,7 +32,7 @@ use super::linger::Lingering;
 use super::pace::{Pace, Waits};
 use super::routes::refusal;
 use super::visits::{Visits, Word};
-use super::{Visitor, speaks_http2};
+use crate::alpn::speaks_http2;
 use crate::clock::Clock;
 use crate::connection::Returned;
 use crate::gate::StrangerPlace;
