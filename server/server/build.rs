@@ -80,11 +80,10 @@ fn gather(directory: &Path, prefix: &str, files: &mut BTreeMap<String, PathBuf>)
             continue;
         };
         let path = format!("{prefix}{name}");
-        match entry.path().is_dir() {
-            true => gather(&entry.path(), &format!("{path}/"), files)?,
-            false => {
-                files.insert(path, entry.path().canonicalize()?);
-            }
+        if entry.path().is_dir() {
+            gather(&entry.path(), &format!("{path}/"), files)?
+        } else {
+            files.insert(path, entry.path().canonicalize()?);
         }
     }
     Ok(())
@@ -94,9 +93,10 @@ fn entry(path: &str, file: &Path, hashed: Hashed, out: &Path) -> Result<String, 
     let content = fs::read(file)?;
     let digest = hex(&Sha256::digest(&content));
     let media_type = media_type(path);
-    let policy = match path.ends_with(".html") {
-        true => policy(&String::from_utf8_lossy(&content)),
-        false => "default-src 'none'; frame-ancestors 'none'".to_owned(),
+    let policy = if path.ends_with(".html") {
+        policy(&String::from_utf8_lossy(&content))
+    } else {
+        "default-src 'none'; frame-ancestors 'none'".to_owned()
     };
     let [brotli, gzip] = if is_text(&media_type) && content.len() >= COMPRESSED_FROM {
         [
@@ -133,9 +133,10 @@ fn media_type(path: &str) -> String {
             .first_or_octet_stream()
             .to_string(),
     };
-    match guessed.starts_with("text/") {
-        true => format!("{guessed}; charset=utf-8"),
-        false => guessed,
+    if guessed.starts_with("text/") {
+        format!("{guessed}; charset=utf-8")
+    } else {
+        guessed
     }
 }
 
@@ -251,9 +252,10 @@ fn compressed(
         _ => compress(content)?,
     };
     keep(file, &made)?;
-    Ok(match made.len() < content.len() {
-        true => format!("Some(include_bytes!({file:?}))"),
-        false => "None".to_owned(),
+    Ok(if made.len() < content.len() {
+        format!("Some(include_bytes!({file:?}))")
+    } else {
+        "None".to_owned()
     })
 }
 

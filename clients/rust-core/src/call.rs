@@ -111,12 +111,14 @@ pub enum Call {
         /// The channel's name.
         channel: String,
     },
-    /// Lists the members of a joined channel. Answered with [`Answer::Users`](crate::Answer::Users).
+    /// Lists the members of a joined channel. Answered with
+    /// [`Answer::Users`](crate::Answer::Users).
     GetMembers {
         /// The channel's name.
         channel: String,
     },
-    /// Counts the members of channels. Answered with [`Answer::MemberCounts`](crate::Answer::MemberCounts).
+    /// Counts the members of channels. Answered with
+    /// [`Answer::MemberCounts`](crate::Answer::MemberCounts).
     GetMemberCounts {
         /// 1 to 32 channels.
         channels: Vec<String>,
@@ -163,14 +165,16 @@ pub enum Call {
         /// Tell the members.
         notify: bool,
     },
-    /// Reads messages that were sent with `history`. Answered with [`Answer::History`](crate::Answer::History).
+    /// Reads messages that were sent with `history`. Answered with
+    /// [`Answer::History`](crate::Answer::History).
     ReadHistory {
         /// The channel or the user it was held with.
         conversation: Conversation,
         /// The part to read.
         range: HistoryRange,
     },
-    /// Reads a channel's attributes. Answered with [`Answer::Attributes`](crate::Answer::Attributes).
+    /// Reads a channel's attributes. Answered with
+    /// [`Answer::Attributes`](crate::Answer::Attributes).
     ReadChannelAttributes {
         /// The channel; need not be joined.
         channel: String,

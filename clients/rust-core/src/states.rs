@@ -189,8 +189,8 @@ pub(crate) enum CloseRule {
     End(Trigger),
 }
 
-/// The rule of a close code; an unknown code, or none, is a lost link. Source: docs/internals/protocol.md
-/// 2.5.
+/// The rule of a close code; an unknown code, or none, is a lost link. Source:
+/// docs/internals/protocol.md 2.5.
 pub(crate) fn close_rule(code: Option<u16>) -> CloseRule {
     if code == Some(MESSAGE_TOO_BIG) {
         return CloseRule::NewSession(BACKOFF);

@@ -36,8 +36,8 @@ impl Channel {
     /// Joins: every message accepted from now on is delivered, also across interruptions.
     ///
     /// # Errors
-    /// [`JoinError`]; code 6 when joined already, 5 when 20 channels are, 201 when [`Channel::leave`]
-    /// is called before the join is done.
+    /// [`JoinError`]; code 6 when joined already, 5 when 20 channels are, 201 when
+    /// [`Channel::leave`] is called before the join is done.
     ///
     /// ```
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/served.rs"));

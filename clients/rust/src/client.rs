@@ -167,7 +167,8 @@ impl Client {
     /// The logout goes on as long as a handle of the client lives and its runtime runs.
     ///
     /// # Errors
-    /// [`LogoutError`], code 102, when the client is not logged in, or 256 calls wait for the driver.
+    /// [`LogoutError`], code 102, when the client is not logged in, or 256 calls wait for the
+    /// driver.
     pub fn logout_sync(&self) -> Result<(), LogoutError> {
         if self.state() == ConnectionState::Disconnected {
             return Err(CallError::NotLoggedIn.into());

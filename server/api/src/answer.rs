@@ -43,7 +43,7 @@ pub fn raw_json(status: StatusCode, body: Bytes) -> Response<Body> {
     response
 }
 
-/// 204.
+/// Status 204: done, and there is nothing to say.
 pub fn no_content() -> Answer {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;

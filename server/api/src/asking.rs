@@ -63,8 +63,8 @@ impl Api {
         }
     }
 
-    /// Hands in a peer message. With `waits`, the receiver's client is waited for; else the receiver's session or the
-    /// store.
+    /// Hands in a peer message. With `waits`, the receiver's client is waited for; else the
+    /// receiver's session or the store.
     ///
     /// # Errors
     /// As [`Api::begin`].
@@ -76,8 +76,8 @@ impl Api {
     ) -> Result<Handed, Fault> {
         let user_ids = vec![call.peer_id.clone()];
         let sent = self.begin_as(from.clone(), request::Call::SendToPeer(call))?;
-        // Order: the question goes the message's way behind it, so that a receiver who is there has been given the
-        // message when it is answered.
+        // Order: the question goes the message's way behind it, so that a receiver who is there has
+        // been given the message when it is answered.
         let asked = request::Call::QueryPresence(QueryPresence { user_ids });
         let is_there = self.begin_as(from, asked)?;
         Ok(Handed {
@@ -109,9 +109,10 @@ impl Handed {
             sent = &mut sent => return read(&sent?).map(Some),
             asked = api.end(self.is_there) => asked?,
         };
-        match is_online(&asked) {
-            true => Ok(None),
-            false => read(&sent.await?).map(Some),
+        if is_online(&asked) {
+            Ok(None)
+        } else {
+            read(&sent.await?).map(Some)
         }
     }
 }

@@ -26,7 +26,7 @@ const UID: &str = "x-agora-uid";
 /// Who calls, as far as credentials tell.
 #[derive(Debug, Clone)]
 pub enum Principal {
-    /// A backend.
+    /// A backend, which has shown an API key.
     Key(Arc<KeyEntry>),
     /// A user of an app, who may act as itself only.
     User(Arc<TokenUser>),
@@ -35,7 +35,7 @@ pub enum Principal {
 /// A user who has shown a token.
 #[derive(Debug)]
 pub struct TokenUser {
-    /// Its app.
+    /// The app that the token is for; the user can ask about no other.
     pub app: AppId,
     /// Who it is.
     pub user: UserId,
@@ -83,7 +83,8 @@ impl Principal {
     }
 
     /// # Errors
-    /// 403 unless it is a key that is not limited to some apps, and reads at least: what is asked is about all.
+    /// 403 unless it is a key that is not limited to some apps, and reads at least: what is asked
+    /// is about all.
     pub fn must_be_unlimited(&self) -> Result<(), Fault> {
         match self {
             Self::Key(key) if key.role != Role::App && key.apps.is_none() => Ok(()),
@@ -139,7 +140,7 @@ impl Principal {
 /// The caller of a route that names an app, which it may ask about and which exists.
 #[derive(Debug, Clone)]
 pub struct Caller {
-    /// Who calls.
+    /// The backend or user that the credentials have shown.
     pub principal: Principal,
     /// The app in the path.
     pub app: AppId,
@@ -304,10 +305,11 @@ fn user_in(listed: Option<&App>, token: &str) -> Option<String> {
 /// # Errors
 /// 403 where the key's role does not fit.
 pub(crate) fn check_method(principal: &Principal, method: &Method) -> Result<(), Fault> {
-    match principal.may_use(method) {
-        true => Ok(()),
-        false => Err(Fault::forbidden(format!(
+    if principal.may_use(method) {
+        Ok(())
+    } else {
+        Err(Fault::forbidden(format!(
             "the key has the role read, and {method} is no reading"
-        ))),
+        )))
     }
 }

@@ -69,9 +69,10 @@ async fn read(headers: HeaderMap, body: Body) -> Result<Bytes, Fault> {
         .map_err(|error| {
             let is_too_large = std::error::Error::source(&error)
                 .is_some_and(|source| source.to_string().contains("length limit"));
-            match is_too_large {
-                true => too_large(),
-                false => Fault::invalid("body", "the body broke off"),
+            if is_too_large {
+                too_large()
+            } else {
+                Fault::invalid("body", "the body broke off")
             }
         })
 }

@@ -14,7 +14,8 @@ use crate::problem::Fault;
 /// Apps that are remembered: with `--dev` every id is an app.
 const DESKS_MAX: usize = 10_000;
 
-/// Calls of one app that are answered at once: more than its rate lets begin within the longest wait for a receiver.
+/// Calls of one app that are answered at once: more than its rate lets begin within the longest
+/// wait for a receiver.
 pub(crate) const CALLS_AT_ONCE_MAX: usize = 4_096;
 
 /// Streams of events of one app at once, and long polls with them.
@@ -68,7 +69,7 @@ pub(crate) struct Desk {
     buckets: [AtomicU64; 4],
     calls: AtomicUsize,
     streams: AtomicUsize,
-    /// Bound: [`CHANNELS_MAX`].
+    /// Rates by channel. At [`CHANNELS_MAX`], those that are full again are dropped first.
     channels: Mutex<HashMap<ChannelName, Bucket>>,
     pub(crate) replays: Replays,
 }

@@ -24,7 +24,8 @@ pub fn body(bytes: &[u8]) -> u32 {
     bits.fold(0, |bits, (at, is_taken)| bits | u32::from(is_taken) << at)
 }
 
-/// Reads a path with its query, in all the ways in which a parameter is read; returns how many there were.
+/// Reads a path with its query, in all the ways in which a parameter is read; returns how many
+/// there were.
 pub fn address(text: &str) -> Option<usize> {
     let uri: Uri = text.parse().ok()?;
     let mut query = Query::parse(&uri).ok()?;

@@ -1,4 +1,5 @@
-//! `Idempotency-Key`: the same key gives the same answer, and no second effect. Source: contract DEL-8.
+//! `Idempotency-Key`: the same key gives the same answer, and no second effect. Source: contract
+//! DEL-8.
 
 use std::collections::hash_map::Entry as Slot;
 use std::collections::{HashMap, VecDeque};
@@ -16,7 +17,7 @@ use crate::answer::{Answer, raw_json};
 use crate::auth::Caller;
 use crate::problem::Fault;
 
-/// The header.
+/// The request header by which a caller names a call that it may repeat.
 pub(crate) const HEADER: &str = "idempotency-key";
 
 /// Told with an answer that is given again.
@@ -30,7 +31,8 @@ const WINDOW: Duration = Duration::from_secs(600);
 
 /// Keys of one app: as many calls as the default rate allows within the window.
 ///
-/// Bound: one more is refused until the oldest has lapsed, because to forget one would be a second message.
+/// Bound: one more is refused until the oldest has lapsed, because to forget one would be a second
+/// message.
 const KEYS_MAX: usize = 300_000;
 
 /// Names a call: the hash of who calls, what for, and the key.
@@ -39,9 +41,9 @@ type Name = [u8; 16];
 /// An answer that can be given again.
 #[derive(Debug, Clone)]
 pub(crate) struct Reply {
-    /// Its status.
+    /// The HTTP status of the first answer.
     pub(crate) status: StatusCode,
-    /// Its JSON.
+    /// The JSON body of the first answer, given again unchanged.
     pub(crate) body: Bytes,
 }
 
@@ -59,7 +61,7 @@ pub(crate) struct Replays(Mutex<Table>);
 
 #[derive(Debug, Default)]
 struct Table {
-    /// Bound: [`KEYS_MAX`].
+    /// Calls of the last [`WINDOW`]. At [`KEYS_MAX`], calls with a new key are refused.
     kept: HashMap<Name, Kept>,
     /// The oldest first.
     lapse: VecDeque<(Instant, Name)>,
@@ -154,8 +156,8 @@ pub(crate) struct Keyed {
     body: [u8; 16],
 }
 
-/// The key of a call, if it states one: `scope` says what the key is unique for (contract DEL-8: sender and
-/// destination), `body` what has to be equal in a repeat.
+/// The key of a call, if it states one: `scope` says what the key is unique for (contract DEL-8:
+/// sender and destination), `body` what has to be equal in a repeat.
 ///
 /// # Errors
 /// As [`key`].

@@ -18,7 +18,7 @@ pub const PREFIX: &str = "tdk_";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// Everything.
+    /// Every call about every app, and what only operators may do.
     Admin,
     /// Every call about the apps that the key lists.
     App,
@@ -40,7 +40,7 @@ impl std::str::FromStr for Role {
 }
 
 impl Role {
-    /// Its name.
+    /// The role as requests and the command line have it, in lower case.
     pub fn name(self) -> &'static str {
         match self {
             Self::Admin => "admin",

@@ -1,15 +1,15 @@
 //! The server-side HTTP API: what the backends of apps call.
 //!
-//! **What it is.** A router of axum: keys and tokens, rates, parameters and bodies, and the answers of three
-//! conventions (the hosted service's 1.x and 2.x, and ours). It owns no socket and no thread; whoever serves it gives
-//! it [`Hubs`], [`Keys`] and the apps.
+//! **What it is.** A router of axum: keys and tokens, rates, parameters and bodies, and the answers
+//! of three conventions (the hosted service's 1.x and 2.x, and ours). It owns no socket and no
+//! thread; whoever serves it gives it [`Hubs`], [`Keys`] and the apps.
 //!
-//! **What it is not.** Nothing is done here that a hub does: a message that is sent by a call is sent by the code that
-//! sends a client's.
+//! **What it is not.** Nothing is done here that a hub does: a message that is sent by a call is
+//! sent by the code that sends a client's.
 //!
-//! **Reading order.** `auth` (who calls), `problem` (what a refused call is answered), `desk` (what is counted per app),
-//! `params` and `body` (what a call says), `hubs` (whom it asks), `idempotency`; then `hosted` (rest 2 to 5) and `v1`
-//! (rest 12), a file per area.
+//! **Reading order.** `auth` (who calls), `problem` (what a refused call is answered), `desk` (what
+//! is counted per app), `params` and `body` (what a call says), `hubs` (whom it asks),
+//! `idempotency`; then `hosted` (rest 2 to 5) and `v1` (rest 12), a file per area.
 
 pub mod admin;
 mod answer;
@@ -25,6 +25,7 @@ pub mod keys;
 mod openapi;
 pub mod params;
 pub mod problem;
+mod reach;
 pub mod registry;
 mod request_id;
 mod router;
@@ -50,8 +51,9 @@ pub use self::desk::Rates;
 pub use self::hubs::{Hubs, Unavailable};
 pub use self::keys::Keys;
 pub use self::problem::Fault;
+pub use self::reach::Stranger;
 pub use self::request_id::RequestId;
-pub use self::router::{Stranger, is_path, router};
+pub use self::router::{is_path, router};
 
 use self::admin::Admin;
 use self::auth::Caller;
@@ -60,7 +62,8 @@ use self::keys::AllKeys;
 use self::request_id::RequestIds;
 use self::stored::Stored;
 
-/// A hub that does not answer in this time is not waited for: longer than any call of a client may take.
+/// A hub that does not answer in this time is not waited for: longer than any call of a client may
+/// take.
 const HUB_WAIT: Duration = Duration::from_secs(30);
 
 /// Settings of the API.
@@ -68,7 +71,8 @@ const HUB_WAIT: Duration = Duration::from_secs(30);
 pub struct Settings {
     /// How often an app's callers may ask.
     pub rates: Rates,
-    /// What a message to somebody who is not there is answered: `message_offline` or `peer_offline`. Source: rest 11.1.
+    /// What a message to somebody who is not there is answered: `message_offline` or
+    /// `peer_offline`. Source: rest 11.1.
     pub offline_code: &'static str,
 }
 
@@ -89,9 +93,9 @@ pub struct ApiParts {
     pub keys: Arc<dyn Keys>,
     /// Keys, bans, apps and what else operators rule by.
     pub admin: Arc<Admin>,
-    /// The tenants.
+    /// All apps and their settings at the start; [`Api::replace_apps`] gives later ones.
     pub apps: Arc<Apps>,
-    /// The store.
+    /// Where calls that read or write stored data hand in their operations.
     pub store: Submitter,
     /// How it answers.
     pub settings: Settings,
@@ -165,7 +169,7 @@ impl Api {
         *self.apps.write().unwrap_or_else(PoisonError::into_inner) = apps;
     }
 
-    /// The tenants.
+    /// All apps and their settings as they are now; what is returned does not change.
     pub fn apps(&self) -> Arc<Apps> {
         let apps = self.apps.read().unwrap_or_else(PoisonError::into_inner);
         apps.clone()
@@ -196,7 +200,7 @@ impl Api {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Unix milliseconds.
+    /// The wall clock, in Unix milliseconds; it may go back.
     pub fn unix_ms(&self) -> u64 {
         unix_ms()
     }

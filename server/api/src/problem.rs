@@ -1,4 +1,5 @@
-//! What a call that is not done is answered: one kind of fault, written as the path's callers expect.
+//! What a call that is not done is answered: one kind of fault, written as the path's callers
+//! expect.
 
 use std::borrow::Cow;
 
@@ -182,7 +183,7 @@ pub struct Problem {
     r#type: &'static str,
     /// The status in words.
     title: &'static str,
-    /// The status.
+    /// The HTTP status of the answer, repeated as RFC 9457 has it.
     status: u16,
     /// A stable word for programs.
     code: &'static str,
@@ -222,7 +223,7 @@ pub enum Convention {
     Hosted,
     /// 2.x: the envelope of rest 5, with the operation that it names.
     Envelope(&'static str),
-    /// `/dev/v1`: `message`.
+    /// `/dev/v1` but for projects: an object with `message` alone.
     Message,
     /// `/dev/v1` about projects: `error_msg`.
     Project,

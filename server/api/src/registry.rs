@@ -182,7 +182,7 @@ pub struct CertificateRecord {
 pub struct RateRecord {
     /// Calls within the window; 0 = unlimited.
     pub calls: u32,
-    /// Milliseconds.
+    /// Length of the window, in milliseconds.
     pub window_ms: u32,
 }
 
@@ -206,7 +206,7 @@ pub struct NewApp {
 /// What is to become of an app. What is `None` stays.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct AppChange {
-    /// Its name.
+    /// A new name for people.
     pub name: Option<String>,
     /// Whether it is served.
     pub enabled: Option<bool>,
@@ -224,7 +224,7 @@ pub struct AppChange {
 /// Which tokens are taken back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Revocation {
-    /// This one.
+    /// The one token with this text.
     Token(String),
     /// All of this user that were issued before a time, in Unix seconds; `None` = until now.
     User(String, Option<u64>),
@@ -258,7 +258,7 @@ pub enum TokenFormat {
 /// A new token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IssuedToken {
-    /// Its text.
+    /// The token's text, with which its user logs in.
     pub token: String,
     /// When it ends, in Unix milliseconds.
     pub expires_ms: u64,

@@ -1,6 +1,5 @@
 //! The way of a call: its id, its caller, its app's rates, its handler, its answer's headers.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -10,35 +9,15 @@ use axum::http::header::{CACHE_CONTROL, HeaderName, HeaderValue, X_CONTENT_TYPE_
 use axum::http::{Response, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::routing::any;
-use percent_encoding::percent_decode_str;
-use tidings_wire::names::AppId;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
 
-use crate::auth::{Caller, Principal, authenticate, check_method};
+use crate::auth::{Caller, authenticate, check_method};
 use crate::desk::{Begun, Kind, Left};
 use crate::problem::{Convention, Fault};
+use crate::reach::{Stranger, app_in, reachable_named, unknown_app};
 use crate::routes::Routes;
 use crate::{Api, Shared, admin, hosted, request_id, v1, webhooks};
-
-/// The source of a request, as whoever serves it knows it. Found among the request's extensions, as
-/// `Arc<dyn Stranger>`.
-pub trait Stranger: Send + Sync {
-    /// # Errors
-    /// The source has shown too many wrong credentials of late: the wait in milliseconds.
-    fn check(&self) -> Result<(), u64>;
-
-    /// Its credentials were wrong.
-    fn note_failure(&self);
-
-    /// Its credentials were good: what it does from now on is no stranger's.
-    fn note_welcome(&self);
-
-    /// Where it comes from, if that is known.
-    fn address(&self) -> Option<IpAddr> {
-        None
-    }
-}
 
 /// Whether a path is the API's.
 pub fn is_path(path: &str) -> bool {
@@ -47,7 +26,7 @@ pub fn is_path(path: &str) -> bool {
         .any(|prefix| path.starts_with(prefix))
 }
 
-/// The routes.
+/// All routes with their layers; other paths and methods are refused by the API too.
 pub fn router(api: Shared) -> Router {
     let (routes, _) = routes().into_parts();
     let routes = routes
@@ -195,45 +174,8 @@ fn admit(
     Ok(begun)
 }
 
-/// The app of this id, if the caller may ask about it.
-///
-/// # Errors
-/// 403, the same for an app that is another's and for one that does not exist.
-pub(crate) fn reachable(principal: &Principal, text: &str) -> Result<AppId, Fault> {
-    let named = AppId::parse(text).map_err(|_| text.to_owned());
-    reachable_named(principal, named)
-}
-
-/// # Errors
-/// The app is not served; who asks reaches it.
-pub(crate) fn served(api: &Api, path: &str, app: &AppId) -> Result<(), Fault> {
-    match api.apps().has(app) {
-        true => Ok(()),
-        false => Err(unknown_app(path, app)),
-    }
-}
-
-/// The app that a path names, as text.
-pub(crate) fn app_of(path: &str) -> Option<String> {
-    let app = app_in(path)?.ok()?;
-    Some(app.as_str().to_owned())
-}
-
-fn reachable_named(principal: &Principal, named: Result<AppId, String>) -> Result<AppId, Fault> {
-    // The same for an app that is another's and for one that does not exist.
-    let app = named.and_then(|app| match principal.reaches(&app) {
-        true => Ok(app),
-        false => Err(app.as_str().to_owned()),
-    });
-    app.map_err(|named| {
-        let shown: String = named.chars().take(80).collect();
-        let detail = format!("app {shown:?} is not one that these credentials reach");
-        let hint = "Check the app id, and the apps of the key.";
-        Fault::new(StatusCode::FORBIDDEN, "app_not_permitted", detail, hint)
-    })
-}
-
-/// Whether a call is about the app as the registry has it, also while it is not served: its handler looks for it.
+/// Whether a call is about the app as the registry has it, also while it is not served: its handler
+/// looks for it.
 fn is_about_app(path: &str) -> bool {
     let rest = path.strip_prefix("/api/v1/apps/");
     let after = rest.map(|rest| rest.split_once('/').map_or("", |(_, after)| after));
@@ -241,32 +183,4 @@ fn is_about_app(path: &str) -> bool {
         let area = after.split('/').next().unwrap_or_default();
         matches!(area, "" | "certificates" | "tokens" | "revocations")
     })
-}
-
-fn unknown_app(path: &str, app: &AppId) -> Fault {
-    let detail = format!("app {app} is not known to this server");
-    let hint = "Check the app id; the operator's list of apps has it.";
-    match path.starts_with("/api/") {
-        true => Fault::not_found("unknown_app", detail),
-        // Source: rest 9, newest table.
-        false => Fault::new(StatusCode::FORBIDDEN, "unknown_app", detail, hint),
-    }
-}
-
-/// The app that a path names, or what stands in its place; `None` = the path has no such place.
-fn app_in(path: &str) -> Option<Result<AppId, String>> {
-    // Order: a place before those that it begins with.
-    let places = [
-        "/dev/v1/channel/user/property/",
-        "/dev/v1/channel/user/",
-        "/dev/v1/channel/",
-        "/dev/v2/project/",
-        "/api/v1/apps/",
-        "/rtm/v2/publish/",
-        "/rtm/v2/history/",
-    ];
-    let rest = places.iter().find_map(|place| path.strip_prefix(place))?;
-    let named = rest.split('/').next().filter(|named| !named.is_empty())?;
-    let named = percent_decode_str(named).decode_utf8_lossy();
-    Some(AppId::parse(&named).map_err(|_| named.into_owned()))
 }

@@ -1,4 +1,5 @@
-//! Routes, and a list of their paths: axum keeps none that could be compared with the API's description.
+//! Routes, and a list of their paths: axum keeps none that could be compared with the API's
+//! description.
 
 use axum::Router;
 use axum::routing::MethodRouter;

@@ -14,7 +14,8 @@ use tokio::sync::oneshot;
 
 use crate::problem::Fault;
 
-/// Histories that one query looks through for those of a user. A list of the app's histories goes on behind the last.
+/// Histories that one query looks through for those of a user. A list of the app's histories goes
+/// on behind the last.
 const CONVERSATIONS_MAX: usize = 1_000;
 
 /// The store, asked from async code.

@@ -92,7 +92,7 @@ pub(crate) async fn create(
     json_with(StatusCode::CREATED, &made.await.map_err(fault)?)
 }
 
-/// A webhook.
+/// Shows a webhook without its secrets, and how far its deliveries are.
 #[utoipa::path(
     get, path = "/api/v1/apps/{app}/webhooks/{id}", tag = "Webhooks",
     params(("app" = String, Path, description = "App id"), ("id" = String, Path, description = "Webhook")),

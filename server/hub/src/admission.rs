@@ -1,13 +1,14 @@
 //! How many logins a node takes: after a restart everybody comes at once (contract OVL-6).
 //!
-//! One of them stands before all hubs of a node, which ask it before they look at a login. It holds no clock, no lock and
-//! no random source: who shares it does.
+//! One of them stands before all hubs of a node, which ask it before they look at a login. It holds
+//! no clock, no lock and no random source: who shares it does.
 
 use std::collections::BTreeMap;
 
 use tidings_wire::limits::{BACKOFF_MAX_MS, LOGIN_QUEUE, LOGIN_RATE};
 
-/// A turn of an event loop that takes longer than this makes everybody wait, in milliseconds. Source: contract OVL-6.
+/// A turn of an event loop that takes longer than this makes everybody wait, in milliseconds.
+/// Source: contract OVL-6.
 pub const LAG_MS: u64 = 100;
 
 /// Turns that stay this long for this time halve the rate, in milliseconds. Source: contract OVL-6.
@@ -16,21 +17,24 @@ const LAG_BORNE_MS: u64 = 1_000;
 /// Without a long turn for this time, in milliseconds, the next one is the first again.
 const LAG_OVER_MS: u64 = 500;
 
-/// What the rate rises by in a second, as a part of the full one: 1/20 is 5 %. Source: contract OVL-6.
+/// What the rate rises by in a second, as a part of the full one: 1/20 is 5 %. Source: contract
+/// OVL-6.
 const RESTORED_PER_S: f64 = 1.0 / 20.0;
 
-/// The rate does not fall below this part of the full one: a server that lets nobody in is of no use.
+/// The rate does not fall below this part of the full one: a server that lets nobody in is of no
+/// use.
 const LEAST: f64 = 1.0 / 64.0;
 
-/// A shorter wait is spread as if it were this, in milliseconds: spreading 1 ms could give 0, and a client told
-/// to retry at once would hammer the server.
+/// A shorter wait is spread as if it were this, in milliseconds: spreading 1 ms could give 0, and a
+/// client told to retry at once would hammer the server.
 const WAIT_MIN_MS: u64 = 20;
 
-/// Refused logins that are remembered, so that they are taken when they come again. Bound: about 2 MiB.
+/// Refused logins that are remembered, so that they are taken when they come again. Bound: about 2
+/// MiB.
 const REMEMBERED_MAX: usize = 65_536;
 
-/// Nobody is remembered for longer than this after the last refusal, in milliseconds: whoever was told to retry has,
-/// or has given up.
+/// Nobody is remembered for longer than this after the last refusal, in milliseconds: whoever was
+/// told to retry has, or has given up.
 const REMEMBERED_MS: u64 = 2 * BACKOFF_MAX_MS;
 
 /// The part of the logins at once that an app which has had its share must leave to the others.
@@ -57,10 +61,12 @@ pub struct Admission {
     /// Logins per second, at most and now.
     full: f64,
     rate: f64,
-    /// Logins that may come at once, at most and now. Below 0: resumes have taken what belongs to later logins.
+    /// Logins that may come at once, at most and now. Below 0: resumes have taken what belongs to
+    /// later logins.
     queue: f64,
     tokens: f64,
-    /// Refused logins that will come again: each has its place in time, so that they do not come together.
+    /// Refused logins that will come again: each has its place in time, so that they do not come
+    /// together.
     expected: f64,
     /// Who has been told to retry, by a hash, and from when on. Bound: `REMEMBERED_MAX`.
     remembered: BTreeMap<u64, u64>,
@@ -102,10 +108,10 @@ impl Admission {
         }
     }
 
-    /// Takes a fresh login. `app` and `who`: hashes of its app and its user, with a key that nobody else knows. Where
-    /// several apps log in, one that has had its share leaves a quarter of the bucket to the others. Who was refused before and comes
-    /// when told to goes before all others, up to as many as may come at once: nobody is sent away twice for those who
-    /// came later.
+    /// Takes a fresh login. `app` and `who`: hashes of its app and its user, with a key that nobody
+    /// else knows. Where several apps log in, one that has had its share leaves a quarter of the
+    /// bucket to the others. Who was refused before and comes when told to goes before all others,
+    /// up to as many as may come at once: nobody is sent away twice for those who came later.
     ///
     /// # Errors
     /// There are too many; the time, in milliseconds, after which it is expected to be taken.
@@ -132,8 +138,8 @@ impl Admission {
         Err(wait_ms)
     }
 
-    /// Takes a fresh login as [`Admission::take_login`] does, or says that there is no room; nothing is remembered of
-    /// one that finds none.
+    /// Takes a fresh login as [`Admission::take_login`] does, or says that there is no room;
+    /// nothing is remembered of one that finds none.
     pub fn take_if_room(&mut self, now_ms: u64, app: u64, who: u64) -> bool {
         self.advance(now_ms);
         let has_room = self.tokens >= self.least(now_ms, app, who);
@@ -159,7 +165,8 @@ impl Admission {
         }
     }
 
-    /// What is left of an app's part: as much of the rate, and of the logins at once, as of all apps that log in.
+    /// What is left of an app's part: as much of the rate, and of the logins at once, as of all
+    /// apps that log in.
     fn share_at(&self, share: &Share, now_ms: u64) -> f64 {
         let part = 1.0 / self.apps.len().max(1) as f64;
         let s = now_ms.saturating_sub(share.at_ms) as f64 / 1_000.0;
@@ -184,12 +191,14 @@ impl Admission {
         self.apps.insert(app, share);
     }
 
-    /// Gives back what was taken for a login that was none: its credentials were wrong, or its client has gone.
+    /// Gives back what was taken for a login that was none: its credentials were wrong, or its
+    /// client has gone.
     pub fn give_back(&mut self) {
         self.tokens = (self.tokens + 1.0).min(self.queue);
     }
 
-    /// Takes a resume, which goes before fresh logins: it is cheaper for all, and somebody may be missing its user.
+    /// Takes a resume, which goes before fresh logins: it is cheaper for all, and somebody may be
+    /// missing its user.
     pub fn take_resume(&mut self, now_ms: u64) {
         self.advance(now_ms);
         self.tokens = (self.tokens - 1.0).max(-self.queue);
@@ -239,8 +248,8 @@ fn earliest(wait_ms: u64) -> u64 {
     wait_ms.max(WAIT_MIN_MS) / 2
 }
 
-/// A wait spread by half of it either way by a random number, so that those who are told it do not come together.
-/// Milliseconds, at least half of `WAIT_MIN_MS`.
+/// A wait spread by half of it either way by a random number, so that those who are told it do not
+/// come together. Milliseconds, at least half of `WAIT_MIN_MS`.
 pub fn spread(wait_ms: u64, random: u64) -> u64 {
     earliest(wait_ms) + random % (wait_ms.max(WAIT_MIN_MS) + 1)
 }

@@ -1,17 +1,21 @@
 //! What a hub asks of the bus, and what the bus gives it: the hub owns this vocabulary.
 //!
 //! Contract of the bus:
-//! - What one hub publishes to and asks of one topic reaches each subscriber in that order. Within a node
-//!   there is one order per topic for all its subscribers, the publisher included.
-//! - A publisher that is subscribed gets its own publications back, in their place in the topic's order.
+//! - What one hub publishes to and asks of one topic reaches each subscriber in that order. Within
+//!   a node there is one order per topic for all its subscribers, the publisher included.
+//! - A publisher that is subscribed gets its own publications back, in their place in the topic's
+//!   order.
 //! - A subscription is in force for everything that the same hub does on the topic afterwards.
-//! - An ask goes to every subscriber but the asker. If there is none, the asker gets `Nobody`, at once.
-//!   Otherwise it gets what they answer, each answer with the number of hubs that were asked; the asker sets
-//!   its own deadline.
-//! - A message to be kept in the history is also given to the hub where the topic is at home, subscribed or not,
-//!   as `Keep`, in the topic's order: that hub alone writes the channel's history.
-//! - The stamps of a topic's messages never go back in its order, whatever clocks their hubs have (CRA-7).
-//! - `Nobody` is only said when nobody was subscribed; what can be lost (between nodes) shows as silence.
+//! - An ask goes to every subscriber but the asker. If there is none, the asker gets `Nobody`, at
+//!   once. Otherwise it gets what they answer, each answer with the number of hubs that were asked;
+//!   the asker sets its own deadline.
+//! - A message to be kept in the history is also given to the hub where the topic is at home,
+//!   subscribed or not, as `Keep`, in the topic's order: that hub alone writes the channel's
+//!   history.
+//! - The stamps of a topic's messages never go back in its order, whatever clocks their hubs have
+//!   (CRA-7).
+//! - `Nobody` is only said when nobody was subscribed; what can be lost (between nodes) shows as
+//!   silence.
 
 use std::sync::Arc;
 
@@ -38,8 +42,8 @@ pub enum Topic {
 
 /// Names a question of one hub; unique per hub and life.
 ///
-/// It travels with the question and comes back with each answer as it is, so that the asker learns how many
-/// hubs were asked, whichever of them answers first.
+/// It travels with the question and comes back with each answer as it is, so that the asker learns
+/// how many hubs were asked, whichever of them answers first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AskId {
     /// The asker's number.
@@ -60,18 +64,18 @@ impl AskId {
 pub enum BusOp {
     /// Begins to get what is published to and asked of the topic.
     Subscribe(Topic),
-    /// Ends it.
+    /// Ends what `Subscribe` has begun.
     Unsubscribe(Topic),
     /// Tells all subscribers.
     Publish {
-        /// Where.
+        /// The topic whose subscribers are told.
         topic: Topic,
         /// What; shared by all receivers.
         message: Arc<Publication>,
     },
     /// Asks all subscribers but the asker.
     Ask {
-        /// Where.
+        /// The topic whose subscribers are asked.
         topic: Topic,
         /// Comes back with the answer.
         ask: AskId,
@@ -80,11 +84,11 @@ pub enum BusOp {
     },
     /// Answers a question that came as `BusInput::Asked`.
     Answer {
-        /// Who asked.
+        /// The hub that asked, and waits.
         to: HubId,
         /// As it came.
         ask: AskId,
-        /// The answer.
+        /// What this hub has to say to the question.
         answer: Answer,
     },
 }
@@ -94,31 +98,31 @@ pub enum BusOp {
 pub enum BusInput {
     /// Something was published.
     Published {
-        /// Where.
+        /// The topic on which it was published.
         topic: Topic,
-        /// By whom.
+        /// The hub that published it; may be this one.
         from: HubId,
-        /// What.
+        /// The publication, shared by all receivers.
         message: Arc<Publication>,
     },
     /// Something was asked.
     Asked {
-        /// Where.
+        /// The topic whose subscribers were asked.
         topic: Topic,
-        /// By whom.
+        /// The hub that asked, to which the answer goes.
         from: HubId,
         /// To be given back with the answer.
         ask: AskId,
-        /// What.
+        /// The question, shared by all receivers.
         question: Arc<Question>,
     },
     /// A question was answered.
     Answered {
-        /// Which.
+        /// The question, as the asker numbered it.
         ask: AskId,
-        /// By whom.
+        /// The hub that has answered.
         from: HubId,
-        /// The answer.
+        /// What that hub has to say.
         answer: Answer,
     },
     /// This hub must keep a message in the history of the topic's channel.
@@ -132,18 +136,20 @@ pub enum BusInput {
     },
     /// Nobody is subscribed to the topic that was asked.
     Nobody {
-        /// Which question.
+        /// The question that nobody is going to answer.
         ask: AskId,
     },
 }
 
 /// Orders the logins of one user over all hubs: the greatest wins.
 ///
-/// By the opening of their connections, not by the arrival of what they say: a client that has given a connection up
-/// and logged in over another one must not be thrown out when the network delivers its first login after all.
+/// By the opening of their connections, not by the arrival of what they say: a client that has
+/// given a connection up and logged in over another one must not be thrown out when the network
+/// delivers its first login after all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LoginStamp {
-    /// When its connection was opened, in monotonic milliseconds of the node: the wall clock may go back.
+    /// When its connection was opened, in monotonic milliseconds of the node: the wall clock may go
+    /// back.
     pub mono_ms: u64,
     /// By which hub.
     pub hub: HubId,
@@ -160,7 +166,8 @@ pub enum Publication {
     AttributesWritten,
     /// User topic: somebody watches the user's presence, so it must be known soon.
     Watched,
-    /// User topic: something about an invitation that the user is sent. Calls topic: about one that it has sent.
+    /// User topic: something about an invitation that the user is sent. Calls topic: about one that
+    /// it has sent.
     Invitation(InvitationWord),
     /// Presence topic: the user's state has changed.
     Presence {
@@ -175,9 +182,9 @@ pub enum Publication {
         seq: u64,
         /// Starts over each time the hub subscribes to the channel; rises.
         epoch: u64,
-        /// The member.
+        /// The user who has become a member.
         user: UserKey,
-        /// Its session.
+        /// The session by which the user is a member.
         session: SessionId,
     },
     /// Channel topic: a session is no member any more.
@@ -188,7 +195,7 @@ pub enum Publication {
         epoch: u64,
         /// The former member.
         user: UserKey,
-        /// Its session.
+        /// The session by which the user was a member.
         session: SessionId,
     },
     /// Channel topic: a message for all members but its sender.
@@ -197,8 +204,8 @@ pub enum Publication {
         sender: SessionId,
         /// The sender's request, answered when its own hub sees this message in the topic's order.
         cseq: u64,
-        /// Unix milliseconds by the sender's hub, as `frame` and `keep` have it. The topic's home raises it where an
-        /// earlier message of the topic has a later one (contract CRA-7).
+        /// Unix milliseconds by the sender's hub, as `frame` and `keep` have it. The topic's home
+        /// raises it where an earlier message of the topic has a later one (contract CRA-7).
         server_ts: u64,
         /// The whole WebSocket frame that every member is sent.
         frame: Bytes,
@@ -207,7 +214,8 @@ pub enum Publication {
     },
     /// Channel topic: attributes have changed and members must be told.
     Attributes {
-        /// Of the state that `frame` tells: a hub that has told a greater one drops this publication.
+        /// Of the state that `frame` tells: a hub that has told a greater one drops this
+        /// publication.
         revision: u64,
         /// The whole WebSocket frame that every member is sent, but for what follows.
         frame: Bytes,
@@ -232,7 +240,8 @@ impl Publication {
         }
     }
 
-    /// The same message with a later stamp, also in its copy for the history. What is no message stays as it is.
+    /// The same message with a later stamp, also in its copy for the history. What is no message
+    /// stays as it is.
     pub fn raised(mut self, to_ts: u64) -> Self {
         if let Self::Message {
             server_ts,
@@ -269,7 +278,7 @@ pub enum ForOthers {
 pub struct Keep {
     /// Answered with `Stored` or `StoreFailed` when the copy is durable or cannot be stored.
     pub ask: AskId,
-    /// The copy.
+    /// The copy; the store assigns its `position`.
     pub message: HistoryMessage,
     /// Bounds of the history.
     pub limits: HistoryLimits,
@@ -282,7 +291,7 @@ pub struct Keep {
 pub enum InvitationWord {
     /// To the callee: ring, unless it rings already.
     Ring {
-        /// The invitation.
+        /// The invitation that is to ring.
         id: InvitationId,
         /// Who invites; words back go to the topic of this user's calls.
         caller: UserKey,
@@ -291,14 +300,14 @@ pub enum InvitationWord {
     },
     /// To the callee: it has ended.
     Ended {
-        /// The invitation.
+        /// The invitation that has ended.
         id: InvitationId,
-        /// How.
+        /// How it has ended, as clients are told.
         end: InvitationEnd,
     },
     /// To the caller.
     Back {
-        /// The invitation.
+        /// The invitation that the callee's side speaks of.
         id: InvitationId,
         /// What the callee's side has to say.
         word: CalleeWord,
@@ -310,7 +319,7 @@ pub enum InvitationWord {
     },
     /// To whoever has what a process before has left: another hub writes it from now on.
     TakenOver {
-        /// The invitation.
+        /// The invitation whose record has another writer now.
         id: InvitationId,
         /// Its record's, where it was taken over.
         revision: u64,
@@ -339,9 +348,9 @@ pub enum CalleeWord {
 /// What a callee decides, with its response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
-    /// Yes.
+    /// Accepts; with the callee's response for the caller.
     Accept(String),
-    /// No.
+    /// Refuses; with the callee's response for the caller.
     Refuse(String),
 }
 
@@ -357,7 +366,7 @@ pub enum RingFate {
 /// The members that one hub has in one channel, at one point of its numbering.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemberSnapshot {
-    /// Whose members.
+    /// The hub that has these members.
     pub origin: HubId,
     /// As in `Joined`.
     pub epoch: u64,
@@ -377,7 +386,8 @@ pub enum Question {
         /// Invitations that its client holds open, sent by it or ringing at it: they go on.
         holds: Vec<InvitationId>,
     },
-    /// User topic: deliver this message to the user's session and answer when its client has confirmed.
+    /// User topic: deliver this message to the user's session and answer when its client has
+    /// confirmed.
     Deliver(Parcel),
     /// User topic: has this message been handed to the user's session, or does it wait for that?
     HasTaken(MessageId),
@@ -403,14 +413,14 @@ pub enum Located {
     Here,
     /// It was the client's indeed, but a later login has taken its place.
     Replaced,
-    /// Nothing.
+    /// Nothing is known of it here, or the secret does not fit.
     Unknown,
 }
 
 /// A session that a later login has replaced: whoever proves that it was theirs is told so.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Forerunner {
-    /// The session.
+    /// The id of the session that was replaced.
     pub id: SessionId,
     /// Digests of what its client states to resume.
     pub secrets: Vec<[u8; 32]>,
@@ -440,7 +450,7 @@ pub struct Inherited {
 const FORERUNNERS_MAX: usize = 4;
 
 impl Inherited {
-    /// Both together.
+    /// What either says, with the forerunners of `other` as the newer ones.
     pub fn and(mut self, other: Self) -> Self {
         self.was_here |= other.was_here;
         self.has_attributes |= other.has_attributes;
@@ -480,12 +490,12 @@ pub enum Answer {
     Taken,
     /// To `Presence`: the user's state here, with its login.
     Presence {
-        /// The state.
+        /// The user's state as the answering hub sees it.
         state: PresenceState,
         /// The login that the state belongs to.
         stamp: LoginStamp,
     },
-    /// To `Locate`.
+    /// To `Locate`: what the answering hub knows of the session.
     Located(Located),
     /// To `Members`: everything that the answering hub knows of the channel.
     Members(Vec<MemberSnapshot>),
@@ -511,8 +521,8 @@ pub struct Parcel {
     pub server_ts: u64,
     /// The whole WebSocket frame of the live form.
     pub frame: Bytes,
-    /// Encoded `tidings.v1.Message`, to be stored when it is not confirmed in time; `None` when the sender has
-    /// not asked for that.
+    /// Encoded `tidings.v1.Message`, to be stored when it is not confirmed in time; `None` when the
+    /// sender has not asked for that.
     pub offline: Option<Bytes>,
     /// Who can take it.
     pub kind: MessageKind,
@@ -523,7 +533,7 @@ pub struct Parcel {
 /// Which clients can take a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MessageKind {
-    /// All.
+    /// All clients, whatever they can do.
     Text,
     /// Those that take more than text.
     Media,

@@ -1,8 +1,9 @@
 //! Channels: joining, leaving, messages, member events and counts.
 //!
-//! Everything that members can see goes through the channel's topic and is applied by every interested hub, the
-//! publisher included, in the topic's order: so all members see one order, and a member's `MemberJoined` comes
-//! before its first message and its `MemberLeft` after its last (contract DEL-2, DEL-3).
+//! Everything that members can see goes through the channel's topic and is applied by every
+//! interested hub, the publisher included, in the topic's order: so all members see one order, and
+//! a member's `MemberJoined` comes before its first message and its `MemberLeft` after its last
+//! (contract DEL-2, DEL-3).
 
 pub(crate) mod lists;
 pub(crate) mod members;
@@ -39,7 +40,8 @@ use crate::kernel::outbox::{Kept, Source};
 use crate::kernel::session::Session;
 use crate::rates;
 
-/// A snapshot that has not come within this time is asked for again, by the next change that needs it.
+/// A snapshot that has not come within this time is asked for again, by the next change that needs
+/// it.
 const RESYNC_AGAIN_MS: u64 = 2_000;
 
 impl Channels {
@@ -245,8 +247,8 @@ impl Channels {
                     self.finish_published(key, kernel, out);
                 }
             }
-            // Two writers on two hubs may publish in another order than they have written in: what is told is the
-            // whole state, so the older one has nothing to say any more.
+            // Two writers on two hubs may publish in another order than they have written in: what
+            // is told is the whole state, so the older one has nothing to say any more.
             Publication::Attributes {
                 revision,
                 frame,
@@ -311,7 +313,8 @@ impl Channels {
             }
             Publication::Snapshot(snapshot) if !is_own => {
                 let resync = channel.resyncs.remove(&snapshot.origin);
-                // Changes that were published before the snapshot and are not in it have been dropped here.
+                // Changes that were published before the snapshot and are not in it have been
+                // dropped here.
                 let lacks =
                     resync.is_some_and(|resync| resync.needed > (snapshot.epoch, snapshot.seq));
                 for change in channel.members.apply_snapshot(snapshot) {
@@ -466,7 +469,8 @@ impl Channels {
         self.schedule_count(key, kernel, out);
     }
 
-    /// Hands a frame to every member here but the sender: no copy per member, one allocation for all.
+    /// Hands a frame to every member here but the sender: no copy per member, one allocation for
+    /// all.
     pub(crate) fn fan_out(
         &mut self,
         key: &ChannelKey,

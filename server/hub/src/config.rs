@@ -21,8 +21,8 @@ use crate::store_ops::HistoryLimits;
 pub struct HubConfig {
     /// Its name on this node.
     pub id: HubId,
-    /// Seeds the session ids, the secrets and the hashing of user-chosen keys: from the operating system in
-    /// production, from the seed in a simulation.
+    /// Seeds the session ids, the secrets and the hashing of user-chosen keys: from the operating
+    /// system in production, from the seed in a simulation.
     pub seed: [u8; 32],
     /// The tenants, shared by all hubs; replaced by [`crate::Input::Apps`].
     pub apps: Arc<Apps>,
@@ -137,7 +137,8 @@ pub struct App {
     pub quotas: Quotas,
     /// What it uses of a node; shared by all hubs.
     pub usage: Usage,
-    /// Tokens that were taken back, with the Unix seconds at which they end by themselves. Source: tokens 6.7.
+    /// Tokens that were taken back, with the Unix seconds at which they end by themselves. Source:
+    /// tokens 6.7.
     pub revoked: BTreeMap<TokenId, u64>,
     /// Tokens of these users count only if they were issued then or later, in Unix seconds.
     pub not_before: BTreeMap<UserId, u64>,
@@ -145,7 +146,8 @@ pub struct App {
     pub not_before_all: u64,
     /// Certificates, by fingerprint, whose sessions must end. Source: tokens 6.5.
     pub ended_certificates: BTreeSet<u64>,
-    /// Origins of pages that may connect, as the door reads them; none = the server's rule. A hub knows no pages.
+    /// Origins of pages that may connect, as the door reads them; none = the server's rule. A hub
+    /// knows no pages.
     pub origins: Vec<String>,
     /// Whether programs, which state no origin, are turned away.
     pub requires_origin: bool,
@@ -193,7 +195,8 @@ pub struct AppSettings {
     pub history_age_ms: u64,
     /// Silence after which a user is gone, in milliseconds.
     pub presence_grace_ms: u64,
-    /// How long channel attributes outlive the last member, in milliseconds; [`FOR_EVER`] = until they are deleted.
+    /// How long channel attributes outlive the last member, in milliseconds; [`FOR_EVER`] = until
+    /// they are deleted.
     pub channel_attributes_keep_ms: u64,
     /// Whether user attributes outlive the login; they can then be read while the user is offline.
     /// Source: rtm 8.
@@ -209,19 +212,21 @@ pub struct AppSettings {
 /// A time that does not end, in milliseconds.
 pub const FOR_EVER: u64 = u64::MAX;
 
-/// What the client of a session can do, and what it leaves to others. The default is a native client.
+/// What the client of a session can do, and what it leaves to others. The default is a native
+/// client.
 ///
 /// Source: decision 0009.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Traits {
     /// Which texts it may use as names of users and channels.
     pub names: NameRule,
-    /// It takes no raw, file or image messages: their senders are told that it has not received them.
+    /// It takes no raw, file or image messages: their senders are told that it has not received
+    /// them.
     pub is_text_only: bool,
     /// It knows message types that begin with `lib.`.
     pub knows_library_types: bool,
-    /// It says apart when it has received and when it has processed: senders are answered at the first, stored
-    /// copies go at the second, by [`crate::Input::Processed`].
+    /// It says apart when it has received and when it has processed: senders are answered at the
+    /// first, stored copies go at the second, by [`crate::Input::Processed`].
     pub processes_late: bool,
     /// It never resumes: its session ends with its connection.
     pub ends_with_connection: bool,
@@ -229,12 +234,13 @@ pub struct Traits {
     pub is_paced: bool,
     /// Its member lists hold up to 10,000 users of any channel, in the order in which they came.
     pub lists_all_members: bool,
-    /// It may give its messages an end (`expires_ts`): a stored one is kept until then, by bounds of its own.
+    /// It may give its messages an end (`expires_ts`): a stored one is kept until then, by bounds
+    /// of its own.
     pub ends_messages: bool,
     /// It may send to channels that it is not in.
     pub reaches_any_channel: bool,
-    /// An invitation between two clients of this kind rings until one of them ends it, and goes on ringing if the
-    /// callee's is back soon.
+    /// An invitation between two clients of this kind rings until one of them ends it, and goes on
+    /// ringing if the callee's is back soon.
     pub rings_on: bool,
     /// It is part of a backend: rates and the bound of channels for one login are not meant for it.
     pub is_service: bool,
@@ -268,7 +274,8 @@ impl Default for AppSettings {
 }
 
 impl Apps {
-    /// What the app may use: what it says itself, else the defaults, which are for nodes with more than one app.
+    /// What the app may use: what it says itself, else the defaults, which are for nodes with more
+    /// than one app.
     pub fn quotas(&self, app: &AppId) -> Quotas {
         let own = self.listed.get(app).map(|app| app.quotas);
         let default = if self.listed.len() > 1 {
@@ -295,7 +302,8 @@ impl Apps {
             .any(|app| app.settings.peer_message_events || app.settings.channel_message_events)
     }
 
-    /// The same apps, which go on counting where `before` has come to, with the key sets that it has loaded.
+    /// The same apps, which go on counting where `before` has come to, with the key sets that it
+    /// has loaded.
     #[must_use]
     pub fn counting_on(mut self, before: &Self) -> Self {
         for (id, app) in &mut self.listed {

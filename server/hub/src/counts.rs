@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use tidings_wire::names::AppId;
 
-/// Apps that are counted one by one; what others do is counted together. Bound: where every app id is accepted,
-/// strangers choose how many there are.
+/// Apps that are counted one by one; what others do is counted together. Bound: where every app id
+/// is accepted, strangers choose how many there are.
 pub const APPS_MAX: usize = 1_000;
 
 /// What has happened in one app since the hub was made.

@@ -27,8 +27,8 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// Whether the user may keep files here: whoever may write to no channel and no user has no use for one. Whoever
-    /// has a file's id has been sent it, so that loading one needs no right.
+    /// Whether the user may keep files here: whoever may write to no channel and no user has no use
+    /// for one. Whoever has a file's id has been sent it, so that loading one needs no right.
     pub fn may_upload(&self) -> bool {
         self.grant
             .rights
@@ -78,8 +78,8 @@ pub struct Refused {
 /// Checks app id, user id and token, in this order.
 ///
 /// # Errors
-/// [`Refused`] with `unknown_app`, `invalid_user_id`, `invalid_token`, `token_expired` or `banned`; with `unavailable`
-/// when the token names a key that is being fetched.
+/// [`Refused`] with `unknown_app`, `invalid_user_id`, `invalid_token`, `token_expired` or `banned`;
+/// with `unavailable` when the token names a key that is being fetched.
 pub fn check(
     apps: &Apps,
     now_unix_s: u64,
@@ -169,11 +169,12 @@ pub(crate) fn check_token(
     let grant = granted
         .map(|granted| Grant::of(granted, listed))
         .map_err(|refusal| refused_by(listed, &refusal))?;
-    match listed.has_taken_back(user, &grant.proof) {
-        false => Ok(grant),
-        true => Err(Refused {
+    if listed.has_taken_back(user, &grant.proof) {
+        Err(Refused {
             outcome: Outcome::InvalidToken,
             text: "the token was revoked; ask the app's backend for a new one".into(),
-        }),
+        })
+    } else {
+        Ok(grant)
     }
 }

@@ -20,7 +20,8 @@ pub struct Grant {
 /// What is remembered of the token of a session, so that it ends when the token is taken back.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Proof {
-    /// The certificate that has signed it, by its [fingerprint](crate::credentials::fingerprint); 0 = none has.
+    /// The certificate that has signed it, by its [fingerprint](crate::credentials::fingerprint); 0
+    /// = none has.
     pub certificate: u64,
     /// Its name.
     pub token: Option<TokenId>,

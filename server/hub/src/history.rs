@@ -1,8 +1,9 @@
 //! Histories: copies of messages whose senders asked for them, read back page by page.
 //!
-//! A channel message is appended by the hub where the channel's topic is at home, which gets all of them in the
-//! topic's order: the history has the order that every member has seen, whichever hubs the senders are on.
-//! A peer message is appended before it is sent. Either sender is answered when the copy is durable.
+//! A channel message is appended by the hub where the channel's topic is at home, which gets all of
+//! them in the topic's order: the history has the order that every member has seen, whichever hubs
+//! the senders are on. A peer message is appended before it is sent. Either sender is answered when
+//! the copy is durable.
 
 use bytes::Bytes;
 use prost::Message as _;
@@ -53,10 +54,11 @@ pub(crate) fn history_message(from: String, message: &Message, server_ts: u64) -
 /// Histories that this hub reads, writes and clears up.
 #[derive(Debug, Default)]
 pub(crate) struct History {
-    /// Senders whose message is being kept by another hub, by the numbers of the questions. Bound: each belongs to an
-    /// open request.
+    /// Senders whose message is being kept by another hub, by the numbers of the questions. Bound:
+    /// each belongs to an open request.
     pub(crate) keeping: NumberMap<Caller>,
-    /// Store operations under way, by their tickets. Bound: each belongs to an open request, a kept message or a sweep.
+    /// Store operations under way, by their tickets. Bound: each belongs to an open request, a kept
+    /// message or a sweep.
     pub(crate) stores: NumberMap<HistoryStore>,
 }
 
@@ -133,7 +135,8 @@ impl History {
         }
     }
 
-    /// This hub is the home of the channel's topic: the copy of a message that has its place there (contract 1.1).
+    /// This hub is the home of the channel's topic: the copy of a message that has its place there
+    /// (contract 1.1).
     pub(crate) fn keep_channel_message(
         &mut self,
         channel: ChannelKey,
@@ -298,7 +301,8 @@ impl History {
             debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
-        // What is over its age is gone for readers at once, from the disk with the next append or sweep.
+        // What is over its age is gone for readers at once, from the disk with the next append or
+        // sweep.
         let age_ms = kernel.history_limits(&user.app).age_ms;
         let oldest_ts = kernel.now.unix_ms.saturating_sub(age_ms);
         let bound = |given: u64| if given == 0 { u64::MAX } else { given };

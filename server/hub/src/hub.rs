@@ -53,7 +53,8 @@ pub struct Hub {
     unasserted: usize,
 }
 
-/// A timer that fires this much later than it is due shows that the process has not run. Milliseconds.
+/// A timer that fires this much later than it is due shows that the process has not run.
+/// Milliseconds.
 const LATE_MS: u64 = 1_000;
 
 /// Passes effects on and notes which connections are closed because their clients do not confirm.
@@ -116,7 +117,8 @@ impl Hub {
 
     /// Takes one input and gives its effects, in order.
     ///
-    /// Bytes of clients never make it panic: a bad request is a reply, a bad frame ends its connection.
+    /// Bytes of clients never make it panic: a bad request is a reply, a bad frame ends its
+    /// connection.
     pub fn handle(&mut self, now: Time, input: Input, out: &mut dyn Sink) {
         self.start_or_advance(now);
         let mut watched = SlowWatch {
@@ -135,8 +137,8 @@ impl Hub {
         }
     }
 
-    /// Asserts what holds between two inputs, over all features: for builds that look for bugs. A hub in a build with
-    /// debug assertions calls it without being asked.
+    /// Asserts what holds between two inputs, over all features: for builds that look for bugs. A
+    /// hub in a build with debug assertions calls it without being asked.
     ///
     /// Cost: O(everything that the hub holds).
     ///
@@ -158,7 +160,8 @@ impl Hub {
         );
     }
 
-    /// After every input of a small hub; of a large one so seldom that it costs no more than the inputs themselves.
+    /// After every input of a small hub; of a large one so seldom that it costs no more than the
+    /// inputs themselves.
     fn assert_consistent_by_and_by(&mut self) {
         let stats = self.stats();
         let size = stats.connections + 2 * stats.sessions + stats.channels + stats.asks;
@@ -303,8 +306,8 @@ impl Hub {
         if let Some(due_ms) = self.kernel.next_due().filter(|_| !is_first)
             && mono_ms > due_ms + LATE_MS
         {
-            // The process did not run. What clients and hubs have said in the meantime waits to be read: nobody is
-            // to be found silent before it is.
+            // The process did not run. What clients and hubs have said in the meantime waits to be
+            // read: nobody is to be found silent before it is.
             let wake_ms = due_ms.max(self.kernel.now.mono_ms);
             self.kernel.clock.paused_ms += mono_ms - wake_ms;
             mono_ms = wake_ms;
@@ -445,8 +448,8 @@ impl Hub {
                 let frame = self.pong.clone();
                 out.emit(Effect::Send { connection, frame });
             }
-            // Nothing but login and resume is processed before login; no second login after it; a kind
-            // that is not known cannot be ignored, since its sender waits for something.
+            // Nothing but login and resume is processed before login; no second login after it; a
+            // kind that is not known cannot be ignored, since its sender waits for something.
             _ => self.handle_protocol_error(connection, out),
         }
     }

@@ -1,9 +1,10 @@
-//! Call invitations at the hub that writes their records, which is the caller's. Source: contract 3, rtm 6.
+//! Call invitations at the hub that writes their records, which is the caller's. Source: contract
+//! 3, rtm 6.
 //!
-//! Every transition is made here, on the record, in the order in which words arrive: whatever comes after an
-//! invitation's end finds it ended and changes nothing. What is decided is written first and told when it is
-//! durable (`durable`); what a restart or a lost session leaves behind goes on with the caller's next login
-//! (`reports`). `rings` is the callee's side.
+//! Every transition is made here, on the record, in the order in which words arrive: whatever comes
+//! after an invitation's end finds it ended and changes nothing. What is decided is written first
+//! and told when it is durable (`durable`); what a restart or a lost session leaves behind goes on
+//! with the caller's next login (`reports`). `rings` is the callee's side.
 
 pub(crate) mod check;
 pub(crate) mod durable;
@@ -156,7 +157,8 @@ impl Invitations {
         self.end_invitation(&user, id, end, waiting, kernel, out);
     }
 
-    /// The invitation was still open when the caller's client was asked: the acceptance is recorded.
+    /// The invitation was still open when the caller's client was asked: the acceptance is
+    /// recorded.
     pub(crate) fn handle_confirm_accept(
         &mut self,
         caller: Caller,
@@ -357,8 +359,8 @@ impl Invitations {
         self.write_invitation(caller, id, Told::AcceptAsked, kernel, out);
     }
 
-    /// Ends an invitation, unless it has ended. Both sides are told when that is durable, and so is the request
-    /// that waits for it.
+    /// Ends an invitation, unless it has ended. Both sides are told when that is durable, and so is
+    /// the request that waits for it.
     pub(crate) fn end_invitation(
         &mut self,
         caller: &UserKey,

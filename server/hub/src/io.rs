@@ -15,7 +15,8 @@ use crate::outside::{OutsideAnswer, OutsideCall};
 use crate::rates::{Used, Word};
 use crate::store_ops::{StoreAnswer, StoreOp};
 
-/// Names a store operation of one hub, or a call from outside to it; unique per hub and life among its kind.
+/// Names a store operation of one hub, or a call from outside to it; unique per hub and life among
+/// its kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Ticket(pub u64);
 
@@ -24,7 +25,7 @@ impl Ticket {
     pub const NOBODY: Self = Self(u64::MAX);
 }
 
-/// An input.
+/// What a hub is given: one thing that has happened.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Input {
     /// A WebSocket was opened.
@@ -43,7 +44,8 @@ pub enum Input {
         /// What its token gives.
         grant: Grant,
     },
-    /// What is known of what a user has used of its rates; given right before its login or resume, if anything is.
+    /// What is known of what a user has used of its rates; given right before its login or resume,
+    /// if anything is.
     Recalled {
         /// The connection on which it comes.
         connection: ConnectionId,
@@ -54,48 +56,50 @@ pub enum Input {
     },
     /// A client that processes late has processed messages up to a number that it has confirmed.
     Processed {
-        /// Its connection.
+        /// The connection of the client that has processed them.
         connection: ConnectionId,
         /// A server sequence.
         sseq: u64,
     },
-    /// A client that processes late lets an invitation ring: only now its caller is told that it has it.
+    /// A client that processes late lets an invitation ring: only now its caller is told that it
+    /// has it.
     Rung {
-        /// Its connection.
+        /// The connection of the client that lets it ring.
         connection: ConnectionId,
         /// As the invitation came.
         id: InvitationId,
     },
     /// A client sent a frame.
     Frame {
-        /// Its connection.
+        /// The connection on which the frame came.
         connection: ConnectionId,
         /// What it sent.
         frame: ClientFrame,
     },
     /// Bytes arrived that are no frame yet, or a WebSocket control frame: the client is alive.
     Heard {
-        /// Its connection.
+        /// The connection on which something was heard.
         connection: ConnectionId,
     },
     /// A client sent something that is no frame. Its connection is closed, nothing else happens.
     Malformed {
-        /// Its connection.
+        /// The connection that is to be closed.
         connection: ConnectionId,
     },
     /// More than a session's bound is waiting to be written: the client does not read.
     Stalled {
-        /// Its connection.
+        /// The connection that does not take what is written.
         connection: ConnectionId,
     },
-    /// A client has exceeded what any client may send for long enough to be sent away for a while (contract OVL-3).
+    /// A client has exceeded what any client may send for long enough to be sent away for a while
+    /// (contract OVL-3).
     Flooded {
-        /// Its connection.
+        /// The connection on which too much came.
         connection: ConnectionId,
     },
     /// A connection is gone, in whatever way, unless the hub closed or handed it over itself.
     Closed {
-        /// Its name.
+        /// The connection that is gone; its name is not used again.
         connection: ConnectionId,
     },
     /// Another hub of this node hands over a connection whose client resumes a session of this hub.
@@ -104,7 +108,8 @@ pub enum Input {
         connection: ConnectionId,
         /// What its client asked for.
         resume: Resume,
-        /// When it was opened, by the clock that all hubs of the node share. Monotonic milliseconds.
+        /// When it was opened, by the clock that all hubs of the node share. Monotonic
+        /// milliseconds.
         opened_ms: u64,
     },
     /// Somebody without a session calls. Whoever gives this has checked that it may be; rights and
@@ -113,7 +118,7 @@ pub enum Input {
     Outside {
         /// Comes back with the answer; unique among the calls from outside of one hub and life.
         ticket: Ticket,
-        /// The call.
+        /// What is asked or wanted, with the app that it is about.
         call: OutsideCall,
     },
     /// Which messages are held for the word of their app's backend; replaces what was before.
@@ -122,71 +127,73 @@ pub enum Input {
     Moderated {
         /// As it came with the question.
         ticket: Ticket,
-        /// The word.
+        /// What is to become of the message.
         verdict: Box<Verdict>,
     },
     /// The bus has something.
     Bus(BusInput),
     /// The store has answered.
     Store {
-        /// Which operation.
+        /// The ticket of the operation, as [`Effect::Store`] had it.
         ticket: Ticket,
-        /// What.
+        /// What has come of the operation.
         answer: StoreAnswer,
     },
     /// Read what the process before has left of invitations; once, after [`Input::Restore`].
     Load {
         /// Hubs of this node: each takes a share.
         hubs: u16,
-        /// Tells the starts of the machine apart from which [`crate::Time::mono_ms`] counts; 0 = it counts from the
-        /// start of the process.
+        /// Tells the starts of the machine apart from which [`crate::Time::mono_ms`] counts; 0 = it
+        /// counts from the start of the process.
         boot: u64,
     },
-    /// The tenants are others now: settings and bans take effect at once, certificates with the next token.
+    /// The tenants are others now: settings and bans take effect at once, certificates with the
+    /// next token.
     Apps(Arc<Apps>),
-    /// The node's memory was measured. Given when it is short, again and again, and once when it is no longer.
+    /// The node's memory was measured. Given when it is short, again and again, and once when it is
+    /// no longer.
     Memory(Pressure),
     /// Time has passed; given at the latest when `Hub::deadline` is reached.
     Tick,
     /// The process is about to end: nothing new is accepted, clients are sent away, spread over
     /// `HubConfig::drain_window_ms`.
     Drain,
-    /// After `Drain`, when no hub has a connection left: senders that still wait get their answers, as far as
-    /// there are any. When `Hub::is_settled` on all hubs, `Hub::snapshot` is complete.
+    /// After `Drain`, when no hub has a connection left: senders that still wait get their answers,
+    /// as far as there are any. When `Hub::is_settled` on all hubs, `Hub::snapshot` is complete.
     Settle,
     /// The first input of all: sessions that the process before has left.
     Restore(Box<crate::snapshot::Snapshot>),
 }
 
-/// An effect.
+/// What a hub wants done; carried out in the order in which effects are emitted.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
     /// Send these bytes: a whole WebSocket frame, shared by all its receivers.
     Send {
-        /// To whom.
+        /// The connection to write to.
         connection: ConnectionId,
-        /// What.
+        /// The frame as it goes over the wire.
         frame: Bytes,
     },
     /// Send the same bytes to many, in this order: one effect for a whole fan-out.
     SendAll {
-        /// To whom.
+        /// The connections to write to.
         connections: Vec<ConnectionId>,
-        /// What.
+        /// The frame as it goes over the wire.
         frame: Bytes,
     },
     /// Send what is waiting, then close the WebSocket. The connection's name is not used again.
     Close {
-        /// Which.
+        /// The connection to close.
         connection: ConnectionId,
-        /// Why.
+        /// The reason, which the client reads from the close frame.
         code: CloseCode,
     },
     /// Give the connection to another hub of this node, as `Input::HandedOver`.
     HandOver {
-        /// Which.
+        /// The connection that changes its hub.
         connection: ConnectionId,
-        /// To whom.
+        /// The hub that has the session, on the same node.
         to: HubId,
         /// To be passed on.
         resume: Resume,
@@ -195,9 +202,9 @@ pub enum Effect {
     },
     /// Remember what a user has used of its rates, for all hubs of the node.
     Used {
-        /// Who.
+        /// The user whose rates they are.
         user: UserKey,
-        /// What.
+        /// A login, a resume, or what a session that has ended had used.
         word: Word,
     },
     /// Answers what was asked from outside: [`Input::Outside`].
@@ -207,8 +214,8 @@ pub enum Effect {
         /// What has come of it.
         answer: OutsideAnswer,
     },
-    /// Ask the app's backend about a message, which is held until then; answered by [`Input::Moderated`], and after
-    /// the time of the app's rule not waited for.
+    /// Ask the app's backend about a message, which is held until then; answered by
+    /// [`Input::Moderated`], and after the time of the app's rule not waited for.
     Moderate {
         /// Comes back with the word; unique among the questions of one hub and life.
         ticket: Ticket,
@@ -221,7 +228,7 @@ pub enum Effect {
     Store {
         /// Comes back with the answer.
         ticket: Ticket,
-        /// What.
+        /// The operation to carry out.
         op: StoreOp,
     },
 }
@@ -244,14 +251,15 @@ pub enum Pressure {
     /// Not at all.
     #[default]
     None,
-    /// Nobody else is let in, and buffers of sessions without a connection go, those of the longest away first.
+    /// Nobody else is let in, and buffers of sessions without a connection go, those of the longest
+    /// away first.
     High {
         /// How many bytes this hub should free; it frees less if it holds less.
         excess_bytes: usize,
     },
     /// The clients for which most is waiting are sent away too, and what waits for them is dropped.
     Critical {
-        /// As above.
+        /// How many bytes this hub should free, as in `High`.
         excess_bytes: usize,
     },
 }

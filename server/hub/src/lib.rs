@@ -1,22 +1,24 @@
 //! The domain: sessions, channels, presence, attributes and delivery; inputs in, effects out.
 //!
-//! A [`Hub`] is a single-threaded state machine that owns sessions. It does no I/O, reads no clock and draws
-//! no random number: [`Hub::handle`] takes one [`Input`] with the time and gives [`Effect`]s to a [`Sink`].
-//! A shell that owns sockets, a bus and a store carries the effects out; a simulator does the same with
-//! simulated ones. The hub knows neither, nor whether another hub is a core or a continent away.
+//! A [`Hub`] is a single-threaded state machine that owns sessions. It does no I/O, reads no clock
+//! and draws no random number: [`Hub::handle`] takes one [`Input`] with the time and gives
+//! [`Effect`]s to a [`Sink`]. A shell that owns sockets, a bus and a store carries the effects out;
+//! a simulator does the same with simulated ones. The hub knows neither, nor whether another hub is
+//! a core or a continent away.
 //!
 //! Three layers, whose arrows point down only:
-//! - `life` composes the features where their order matters: requests, logins, resumes, the end of a session,
-//!   shortage of memory, restarts. [`Hub`] is here, and routes.
-//! - a feature each: `peers`, `channels`, `presence`, `attributes`, `history`, `invitations`. It owns its state, its
-//!   handlers and what it remembers of questions and store operations under way.
-//! - `kernel` is what every feature may use, and it uses none: sessions and users, clocks and timers, the outbox,
-//!   rates, permissions, answers to callers.
+//! - `life` composes the features where their order matters: requests, logins, resumes, the end of
+//!   a session, shortage of memory, restarts. [`Hub`] is here, and routes.
+//! - a feature each: `peers`, `channels`, `presence`, `attributes`, `history`, `invitations`. It
+//!   owns its state, its handlers and what it remembers of questions and store operations under
+//!   way.
+//! - `kernel` is what every feature may use, and it uses none: sessions and users, clocks and
+//!   timers, the outbox, rates, permissions, answers to callers.
 //!
 //! Reading order: [`io`] (everything that goes in and comes out), [`outside`] (calls without a
-//! session), [`bus_ops`] and [`store_ops`] (the words spoken with
-//! bus and store), `hub` (the entry), `kernel` and `kernel::session`, `life::requests` (which call goes where), then
-//! any feature, its `state` first.
+//! session), [`bus_ops`] and [`store_ops`] (the words spoken with bus and store), `hub` (the
+//! entry), `kernel` and `kernel::session`, `life::requests` (which call goes where), then any
+//! feature, its `state` first.
 //!
 //! ```
 //! use std::sync::Arc;

@@ -1,10 +1,11 @@
 //! Moderation: messages to marked channels wait for the word of the app's backend.
 //!
-//! A message that is held has no place in its channel's order yet: everything that is done for a message that is sent
-//! is done when it is let go. Other channels, and other senders in the same one, do not wait for it.
+//! A message that is held has no place in its channel's order yet: everything that is done for a
+//! message that is sent is done when it is let go. Other channels, and other senders in the same
+//! one, do not wait for it.
 //!
-//! Order: messages of one sender to one channel are let go in the order in which they came, whatever the order of the
-//! words about them. Source: rest 12.6.
+//! Order: messages of one sender to one channel are let go in the order in which they came,
+//! whatever the order of the words about them. Source: rest 12.6.
 
 #[cfg(test)]
 mod tests;
@@ -39,7 +40,8 @@ pub(crate) struct Moderation {
     asked: BTreeMap<Ticket, Lane>,
     /// How many these are, by app.
     asked_of: BTreeMap<AppId, usize>,
-    /// Those that are held, in their order. Bound: the requests in flight of sessions, and those of callers outside.
+    /// Those that are held, in their order. Bound: the requests in flight of sessions, and those of
+    /// callers outside.
     lanes: BTreeMap<Lane, VecDeque<Held>>,
 }
 
@@ -120,7 +122,8 @@ impl Moderation {
         None
     }
 
-    /// The lane of a message and the message, unless it is going to be refused anyway: nobody is asked about that.
+    /// The lane of a message and the message, unless it is going to be refused anyway: nobody is
+    /// asked about that.
     fn would_be_sent(
         caller: Caller,
         call: &SendToChannel,

@@ -68,8 +68,8 @@ impl Presence {
 
 /// A user whom sessions of this hub watch.
 ///
-/// Cost: a session begins and ends to watch in O(1), whoever else watches; a change of the user's state costs
-/// O(watchers), with one encoding for all of them.
+/// Cost: a session begins and ends to watch in O(1), whoever else watches; a change of the user's
+/// state costs O(watchers), with one encoding for all of them.
 #[derive(Debug)]
 pub(crate) struct Watch {
     pub(crate) state: PresenceState,
@@ -384,7 +384,8 @@ impl Presence {
         }
     }
 
-    /// Remembers a state for the watchers, unless something newer is known. Returns whether it is news.
+    /// Remembers a state for the watchers, unless something newer is known. Returns whether it is
+    /// news.
     fn note_presence(&mut self, user: &UserKey, state: PresenceState, stamp: LoginStamp) -> bool {
         let Some(watch) = self.watches.get_mut(user) else {
             // Nobody here watches the user any more.

@@ -1,8 +1,9 @@
 //! What one app may use of a node, over all hubs. Source: contract 6.4.
 //!
-//! The counters are shared by the hubs of a node and exact, not dealt out to them: an app whose users all happen to be
-//! on one hub has its whole quota there (decision 0013). They are plain numbers that are added to; no hub waits for
-//! another. With one app there is nobody to be protected, so that quotas are off unless the app sets them.
+//! The counters are shared by the hubs of a node and exact, not dealt out to them: an app whose
+//! users all happen to be on one hub has its whole quota there (decision 0013). They are plain
+//! numbers that are added to; no hub waits for another. With one app there is nobody to be
+//! protected, so that quotas are off unless the app sets them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -94,7 +95,8 @@ impl Usage {
     /// Counts a message of which so many copies are made; `None` copies: it goes to a user.
     ///
     /// # Errors
-    /// `too_often`, with the name of the quota that the app's users have reached together, and the wait.
+    /// `too_often`, with the name of the quota that the app's users have reached together, and the
+    /// wait.
     pub(crate) fn take_message(
         &self,
         app: &AppId,

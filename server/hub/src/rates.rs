@@ -56,7 +56,8 @@ pub enum Kind {
 
 pub(crate) const KINDS: usize = 22;
 
-/// Kinds, their names in settings, what errors call them, and their default rates, in the order of [`Kind`].
+/// Kinds, their names in settings, what errors call them, and their default rates, in the order of
+/// [`Kind`].
 pub(crate) const RATES: [(Kind, &str, &str, Rate); KINDS] = [
     (Kind::Message, "message", "messages", l::RATE_MESSAGE),
     (Kind::Join, "join", "joins", l::RATE_JOIN),

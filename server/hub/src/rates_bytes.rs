@@ -23,7 +23,8 @@ struct UsedRecord {
     paused_until_ms: u64,
 }
 
-/// What was used of one rate: the name of its kind in the settings, or of the channel that is joined.
+/// What was used of one rate: the name of its kind in the settings, or of the channel that is
+/// joined.
 #[derive(Clone, PartialEq, prost::Message)]
 struct NamedRecord {
     #[prost(string, tag = "1")]
@@ -54,8 +55,8 @@ impl Used {
         record.encode_to_vec()
     }
 
-    /// Reads what [`Used::encode`] has written; `None` = the bytes are something else. A kind of rate that this version
-    /// does not know is left out.
+    /// Reads what [`Used::encode`] has written; `None` = the bytes are something else. A kind of
+    /// rate that this version does not know is left out.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let record = UsedRecord::decode(bytes).ok()?;
         let kind = |name: &str| Kind::named().find(|(_, of)| *of == name);

@@ -115,7 +115,8 @@ impl Rig {
         self.frame(connection.0, client_message::Kind::Login(login));
     }
 
-    /// Admits a session with these traits on the next connection, as another door does; nobody else has the user.
+    /// Admits a session with these traits on the next connection, as another door does; nobody else
+    /// has the user.
     pub(crate) fn admit(&mut self, name: &str, traits: Traits) -> u64 {
         let connection = ConnectionId(self.cseqs.len() as u64);
         self.cseqs.push(0);

@@ -1,8 +1,10 @@
-//! What outlives a planned restart (contract 4.5): a hub's sessions with everything that a resume needs.
+//! What outlives a planned restart (contract 4.5): a hub's sessions with everything that a resume
+//! needs.
 //!
-//! A snapshot is taken when no client is connected and nothing is under way: every sender has its answer in its
-//! outbox, every message that was to be stored is stored, and all hubs know the same members. The next process
-//! gives it to a hub of the same name before anything else, and the session's clients resume as after a cut.
+//! A snapshot is taken when no client is connected and nothing is under way: every sender has its
+//! answer in its outbox, every message that was to be stored is stored, and all hubs know the same
+//! members. The next process gives it to a hub of the same name before anything else, and the
+//! session's clients resume as after a cut.
 
 pub(crate) mod record;
 
@@ -46,8 +48,8 @@ impl Snapshot {
         }
     }
 
-    /// Those of all hubs of a process. Each gets the latest stamp of any of them: what another hub has stamped may
-    /// have come before what it is going to stamp (contract CRA-7).
+    /// Those of all hubs of a process. Each gets the latest stamp of any of them: what another hub
+    /// has stamped may have come before what it is going to stamp (contract CRA-7).
     ///
     /// # Errors
     /// [`NoSnapshot`]: one of them is none.

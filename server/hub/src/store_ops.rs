@@ -1,8 +1,9 @@
 //! What a hub asks of the store, and what the store answers: the hub owns this vocabulary.
 //!
-//! Contract: operations on one [`StoreKey`] are carried out and answered in the order in which they were
-//! given, also when several hubs give them. An answer other than [`StoreAnswer::Failed`] to a writing
-//! operation means *durable*: the record was fsynced. After `Failed` nothing of the operation happened.
+//! Contract: operations on one [`StoreKey`] are carried out and answered in the order in which they
+//! were given, also when several hubs give them. An answer other than [`StoreAnswer::Failed`] to a
+//! writing operation means *durable*: the record was fsynced. After `Failed` nothing of the
+//! operation happened.
 
 mod attributes;
 pub mod events;
@@ -24,11 +25,11 @@ pub enum StoreKey {
     User(UserKey),
     /// A channel's attributes.
     Channel(ChannelKey),
-    /// A history.
+    /// The messages of one history, appended and read in order.
     History(Conversation),
 }
 
-/// Whose history.
+/// The parties whose messages make up one history.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Conversation {
     /// Of two users, or of one with itself.
@@ -38,7 +39,7 @@ pub enum Conversation {
 }
 
 impl Conversation {
-    /// The tenant.
+    /// The app to which the conversation belongs.
     pub fn app(&self) -> &AppId {
         match self {
             Self::Users(pair) => pair.app(),
@@ -70,12 +71,12 @@ pub struct UserPair {
 }
 
 impl UserPair {
-    /// Their app.
+    /// The app to which both users belong.
     pub fn app(&self) -> &AppId {
         &self.app
     }
 
-    /// Both, sorted.
+    /// Both user ids in byte order; the same one twice if a user writes to itself.
     pub fn users(&self) -> (&UserId, &UserId) {
         (&self.lesser, &self.greater)
     }
@@ -99,7 +100,8 @@ pub struct HistoryMessage {
 pub struct HistoryLimits {
     /// Most messages; the oldest goes first.
     pub messages_max: usize,
-    /// The oldest messages go that have a `server_ts` at least this much before the append's. Milliseconds.
+    /// The oldest messages go that have a `server_ts` at least this much before the append's.
+    /// Milliseconds.
     pub age_ms: u64,
 }
 
@@ -134,7 +136,8 @@ pub struct HistoryRange {
 /// A stored peer message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredMessage {
-    /// Its place in the receiver's inbox: from 1, without gaps, for ever. 0 in an append (not yet known).
+    /// Its place in the receiver's inbox: from 1, without gaps, for ever. 0 in an append (not yet
+    /// known).
     pub inbox: u64,
     /// The message's id in both its forms.
     pub id: MessageId,
@@ -144,21 +147,22 @@ pub struct StoredMessage {
     pub body: Bytes,
     /// When the server received it, in Unix milliseconds.
     pub server_ts: u64,
-    /// It has an end of its own, in Unix milliseconds; 0 = it has none, and ends by its age. Messages of the two
-    /// kinds share the inbox and its order, but not its bounds.
+    /// It has an end of its own, in Unix milliseconds; 0 = it has none, and ends by its age.
+    /// Messages of the two kinds share the inbox and its order, but not its bounds.
     pub lasts_until: u64,
 }
 
-/// Bounds of one inbox, given with every append since they are settings of the app. They are those of messages of
-/// the appended one's kind (`lasts_until`), and push out none of the other.
+/// Bounds of one inbox, given with every append since they are settings of the app. They are those
+/// of messages of the appended one's kind (`lasts_until`), and push out none of the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InboxLimits {
     /// Most messages; the oldest goes first.
     pub messages_max: usize,
     /// Most bytes of bodies; the oldest goes first.
     pub bytes_max: usize,
-    /// Messages without an end of their own are expired that have a `server_ts` at least this much before the
-    /// append's. Milliseconds. `u64::MAX`: nothing goes for its time, and nothing with an end of its own for that.
+    /// Messages without an end of their own are expired that have a `server_ts` at least this much
+    /// before the append's. Milliseconds. `u64::MAX`: nothing goes for its time, and nothing with
+    /// an end of its own for that.
     pub age_ms: u64,
 }
 
@@ -167,19 +171,19 @@ pub struct InboxLimits {
 pub struct StoredInvitation {
     /// Counts the writes of the record, from 1: each write states which one it replaces.
     pub revision: u64,
-    /// The record.
+    /// The encoded record, which the store does not look into.
     pub body: Bytes,
 }
 
 /// Names a stored invitation: who has sent it, and its id.
 pub type InvitationName = (UserKey, InvitationId);
 
-/// An operation.
+/// What a hub asks the store to do. Each says how it is answered, unless by `Failed`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoreOp {
     /// Appends a message to a user's inbox. Answer: `InboxAppended`.
     InboxAppend {
-        /// The receiver.
+        /// The user whose inbox gets the message.
         user: UserKey,
         /// The message; its `inbox` is assigned by the store.
         message: StoredMessage,
@@ -188,7 +192,7 @@ pub enum StoreOp {
     },
     /// Reads messages after an inbox number, oldest first. Answer: `InboxPage`.
     InboxRead {
-        /// The receiver.
+        /// The user whose inbox is read.
         user: UserKey,
         /// Messages up to and including this one are left out. 0 = from the start.
         after: u64,
@@ -199,23 +203,24 @@ pub enum StoreOp {
     },
     /// Deletes what the receiver has confirmed: all up to and including `up_to`. Answer: `Done`.
     InboxConfirm {
-        /// The receiver.
+        /// The user whose inbox loses the confirmed messages.
         user: UserKey,
         /// Highest confirmed inbox number.
         up_to: u64,
         /// Losses counted so far have been told to the receiver: forget that many of each kind.
         told: InboxLosses,
     },
-    /// Deletes one message by id, whose live form has been confirmed. Answer: `Done`, also if it is not there.
+    /// Deletes one message by id, whose live form has been confirmed. Answer: `Done`, also if it is
+    /// not there.
     InboxRemove {
-        /// The receiver.
+        /// The user from whose inbox the message is deleted.
         user: UserKey,
-        /// The message.
+        /// The message's id, as it was when the message was appended.
         id: MessageId,
     },
     /// Changes attributes in one atomic step. Answer: `AttributesWritten`, or `Overflow`.
     AttributesWrite {
-        /// Whose.
+        /// The user or channel whose attributes are changed.
         owner: AttributeOwner,
         /// How the entries are meant.
         how: AttributeWrite,
@@ -228,27 +233,28 @@ pub enum StoreOp {
     },
     /// Reads attributes, sorted by key. Answer: `Attributes`.
     AttributesRead {
-        /// Whose.
+        /// The user or channel whose attributes are read.
         owner: AttributeOwner,
     },
     /// Notes that the owner was in use at `now_ts`, if it has attributes. Answer: `Done`.
     AttributesTouch {
-        /// Whose.
+        /// The user or channel that was in use.
         owner: AttributeOwner,
-        /// Unix milliseconds.
+        /// When the owner was in use, in Unix milliseconds.
         now_ts: u64,
     },
-    /// Deletes all attributes of an owner unless it was touched after `unless_touched_after`. Answer: `Done`.
+    /// Deletes all attributes of an owner unless it was touched after `unless_touched_after`.
+    /// Answer: `Done`.
     AttributesDrop {
-        /// Whose.
+        /// The user or channel that loses all its attributes.
         owner: AttributeOwner,
         /// `u64::MAX` = in any case. Unix milliseconds.
         unless_touched_after: u64,
     },
-    /// Lists owners of attributes last touched before a time, at most `count_max`, users first, then in key
-    /// order. Answer: `AttributeOwners`. Not ordered with other operations.
+    /// Lists owners of attributes last touched before a time, at most `count_max`, users first,
+    /// then in key order. Answer: `AttributeOwners`. Not ordered with other operations.
     AttributeOwners {
-        /// Unix milliseconds.
+        /// Owners last touched at this time or later are left out. Unix milliseconds.
         touched_before: u64,
         /// Most owners in the answer.
         count_max: usize,
@@ -257,52 +263,53 @@ pub enum StoreOp {
     },
     /// Appends a message to a history. Answer: `HistoryAppended`.
     HistoryAppend {
-        /// Whose.
+        /// The history that grows by the message.
         conversation: Conversation,
         /// The message; its `position` is assigned by the store.
         message: HistoryMessage,
         /// Bounds; what must go to keep them is deleted in the same step.
         limits: HistoryLimits,
     },
-    /// Lists histories whose oldest message is stamped before a time. Looks at a bounded number of histories.
-    /// Answer: `Histories`. Not ordered with other operations.
+    /// Lists histories whose oldest message is stamped before a time. Looks at a bounded number of
+    /// histories. Answer: `Histories`. Not ordered with other operations.
     HistoryList {
-        /// Unix milliseconds.
+        /// Histories that begin at this time or later are left out. Unix milliseconds.
         first_before_ts: u64,
         /// Continue after this one.
         after: Option<Conversation>,
     },
-    /// Deletes the oldest messages of a history that are stamped before a time, a bounded number of them.
-    /// Answer: `HistoryTrimmed`.
+    /// Deletes the oldest messages of a history that are stamped before a time, a bounded number of
+    /// them. Answer: `HistoryTrimmed`.
     HistoryTrim {
-        /// Whose.
+        /// The history that loses its oldest messages.
         conversation: Conversation,
-        /// Unix milliseconds.
+        /// Messages stamped before this are deleted. Unix milliseconds.
         not_before_ts: u64,
     },
-    /// Empties the messages of one sender in a history, a bounded number of messages at a time; their places stay, and
-    /// are left out of pages. Answer: `HistoryErased`.
+    /// Empties the messages of one sender in a history, a bounded number of messages at a time;
+    /// their places stay, and are left out of pages. Answer: `HistoryErased`.
     HistoryErase {
-        /// Whose.
+        /// The history in which the sender's messages are emptied.
         conversation: Conversation,
-        /// The sender.
+        /// The user whose messages are emptied.
         from: UserId,
         /// Look at messages after this position.
         after: u64,
     },
     /// Reads a history. Answer: `HistoryPage`.
     HistoryRead {
-        /// Whose.
+        /// The history to read from.
         conversation: Conversation,
         /// What of it.
         range: HistoryRange,
     },
-    /// Writes an invitation's record in the place of the one with this revision, by compare-and-set. Answer: `Done`,
-    /// the record then has the next revision; or `InvitationConflict`.
+    /// Writes an invitation's record in the place of the one with this revision, by
+    /// compare-and-set. Answer: `Done`, the record then has the next revision; or
+    /// `InvitationConflict`.
     InvitationPut {
         /// Who has sent it.
         caller: UserKey,
-        /// Which.
+        /// The invitation's id; with `caller` it names the record.
         id: InvitationId,
         /// Of the record that is replaced; 0 = there is none.
         revision: u64,
@@ -313,18 +320,18 @@ pub enum StoreOp {
     InvitationRead {
         /// Who has sent it.
         caller: UserKey,
-        /// Which.
+        /// The invitation's id; with `caller` it names the record.
         id: InvitationId,
     },
     /// Deletes an invitation's record. Answer: `Done`, also if there is none.
     InvitationDrop {
         /// Who has sent it.
         caller: UserKey,
-        /// Which.
+        /// The invitation's id; with `caller` it names the record.
         id: InvitationId,
     },
-    /// Lists the records of invitations, at most `count_max`, in key order. Answer: `Invitations`. Not ordered with
-    /// other operations.
+    /// Lists the records of invitations, at most `count_max`, in key order. Answer: `Invitations`.
+    /// Not ordered with other operations.
     InvitationList {
         /// Continue after this one.
         after: Option<InvitationName>,
@@ -340,8 +347,8 @@ pub enum StoreOp {
 }
 
 impl StoreOp {
-    /// The key that orders the operation; `None` for one that is not ordered. Events and records of tables are
-    /// carried out in the order in which they reach the store.
+    /// The key that orders the operation; `None` for one that is not ordered. Events and records of
+    /// tables are carried out in the order in which they reach the store.
     pub fn key(&self) -> Option<StoreKey> {
         match self {
             StoreOp::InboxAppend { user, .. }
@@ -379,20 +386,20 @@ impl StoreOp {
 pub struct InboxLosses {
     /// Pushed out by newer ones.
     pub overflowed: u64,
-    /// Too old.
+    /// Past their own end, or older than the inbox keeps messages.
     pub expired: u64,
-    /// Found damaged.
+    /// Found damaged when they were read, so that their content is lost.
     pub damaged: u64,
 }
 
-/// An answer.
+/// What the store answers to a [`StoreOp`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoreAnswer {
     /// Carried out (and durable, if it wrote).
     Done,
     /// The message is durable.
     InboxAppended {
-        /// Its place.
+        /// The number that the message has got in the inbox, from 1.
         inbox: u64,
     },
     /// Messages, oldest first.
@@ -408,8 +415,9 @@ pub enum StoreAnswer {
     Attributes(Vec<AttributeEntry>),
     /// The attributes have been changed.
     AttributesWritten {
-        /// Rises with every change of the owner that the store carries out in one life, over deletions too: of
-        /// two answers, the one with the greater revision is the later state, whoever gets it first.
+        /// Rises with every change of the owner that the store carries out in one life, over
+        /// deletions too: of two answers, the one with the greater revision is the later state,
+        /// whoever gets it first.
         revision: u64,
         /// All of them after the change, sorted by key.
         entries: Vec<AttributeEntry>,
@@ -430,14 +438,15 @@ pub enum StoreAnswer {
     },
     /// The message is durable.
     HistoryAppended {
-        /// Its place.
+        /// The position that the message has got in the history, from 1.
         position: u64,
     },
     /// Messages of a history, in the order asked for.
     HistoryPage {
         /// At most as many as asked for; may be none although more follow.
         messages: Vec<HistoryMessage>,
-        /// Where to go on: as `after`, or as `before` when the newest come first. 0 = nothing is left.
+        /// Where to go on: as `after`, or as `before` when the newest come first. 0 = nothing is
+        /// left.
         next: u64,
     },
     /// Histories in key order.
@@ -449,7 +458,7 @@ pub enum StoreAnswer {
     },
     /// Messages of one sender are empty.
     HistoryErased {
-        /// How many.
+        /// How many messages this operation has emptied.
         count: u64,
         /// Continue after this position; 0 = all have been looked at.
         next: u64,

@@ -1,9 +1,11 @@
-//! What users have used of their rates, kept while they have no session: a logout, a login or a resume, on whichever
-//! hub, resets no rate (contract 6.4), and a pause that a client was told is kept.
+//! What users have used of their rates, kept while they have no session: a logout, a login or a
+//! resume, on whichever hub, resets no rate (contract 6.4), and a pause that a client was told is
+//! kept.
 //!
-//! One of them stands before all hubs of a node, as [`crate::admission`] does: a hub tells it when a session ends or a
-//! client is sent away ([`crate::Effect::Used`]), and is told of it before a login or a resume
-//! ([`crate::Input::Recalled`]). It holds no clock and no lock: who shares it does.
+//! One of them stands before all hubs of a node, as [`crate::admission`] does: a hub tells it when
+//! a session ends or a client is sent away ([`crate::Effect::Used`]), and is told of it before a
+//! login or a resume ([`crate::Input::Recalled`]). It holds no clock and no lock: who shares it
+//! does.
 
 use tidings_wire::limits::RATE_RESUME;
 use tidings_wire::names::{AppId, UserId};
@@ -15,8 +17,8 @@ use crate::kernel::maps::{Map, SeededHasher};
 
 pub use crate::rates::{Used, Word};
 
-/// Nothing of what is remembered counts longer than this, in milliseconds: no rate of a user looks further back, and no
-/// pause is longer.
+/// Nothing of what is remembered counts longer than this, in milliseconds: no rate of a user looks
+/// further back, and no pause is longer.
 const REMEMBERED_MS: u64 = 10_000;
 
 /// Users that are remembered before the first look for those that can be forgotten.
@@ -25,14 +27,15 @@ const FORGET_FROM: usize = 1_024;
 /// What the users of a node have used.
 #[derive(Debug)]
 pub struct UsedRates {
-    /// With the time of the last word of each. Bound: twice the users heard of within `REMEMBERED_MS`, or
-    /// `FORGET_FROM`.
+    /// With the time of the last word of each. Bound: twice the users heard of within
+    /// `REMEMBERED_MS`, or `FORGET_FROM`.
     users: Map<UserKey, (u64, Used)>,
     forget_at: usize,
 }
 
 impl UsedRates {
-    /// One that knows nobody. `seed`: a number that clients cannot guess, since they choose the names.
+    /// One that knows nobody. `seed`: a number that clients cannot guess, since they choose the
+    /// names.
     pub fn new(seed: (u64, u64)) -> Self {
         Self {
             users: SeededHasher::new(seed).map(),
@@ -86,7 +89,8 @@ impl UsedRates {
         }
     }
 
-    /// What to give a hub right before an input: whatever is known of the user who logs in or resumes with it.
+    /// What to give a hub right before an input: whatever is known of the user who logs in or
+    /// resumes with it.
     pub fn before(&self, input: &Input, node_ms: u64) -> Option<Input> {
         let (connection, user) = match input {
             _ if self.is_empty() => return None,

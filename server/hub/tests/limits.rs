@@ -1,4 +1,5 @@
-//! Every limit that the hub's code uses has a test that is named here: one without a row is an error.
+//! Every limit that the hub's code uses has a test that is named here: one without a row is an
+//! error.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

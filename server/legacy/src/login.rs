@@ -60,8 +60,8 @@ pub enum LoginRefusal {
 /// logins do not extend it. Source: signaling 4.8.
 pub const LATE_LOGIN_S: u64 = 600;
 
-/// Checks a login's token; `None` = the app has neither certificates nor keys for JSON Web Tokens. `was_in_lately` = the account was
-/// logged in with this very token a moment ago (4.8).
+/// Checks a login's token; `None` = the app has neither certificates nor keys for JSON Web Tokens.
+/// `was_in_lately` = the account was logged in with this very token a moment ago (4.8).
 ///
 /// # Errors
 /// What is wrong with the token.

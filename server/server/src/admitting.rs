@@ -142,9 +142,10 @@ impl Worker {
 
     /// Refuses a login before anything is done for it.
     pub(crate) fn refuse_login(&mut self, slot: usize, id: ConnectionId, error: Error) {
-        let code = match error.outcome == Outcome::Overloaded as u32 {
-            true => CloseCode::Overloaded,
-            false => CloseCode::LoginRefused,
+        let code = if error.outcome == Outcome::Overloaded as u32 {
+            CloseCode::Overloaded
+        } else {
+            CloseCode::LoginRefused
         };
         self.note_refused(slot, &error);
         let refused = server_message::Kind::Refused(Refused { error: Some(error) });

@@ -70,9 +70,10 @@ impl Worker {
 
     /// Accepts new connections, and takes back those from the HTTP thread.
     pub(crate) fn accept(&mut self) {
-        let most = match self.connections.lanes.has_apps() {
-            true => ACCEPTS_PER_SHARED_TURN,
-            false => ACCEPTS_PER_TURN,
+        let most = if self.connections.lanes.has_apps() {
+            ACCEPTS_PER_SHARED_TURN
+        } else {
+            ACCEPTS_PER_TURN
         };
         for _ in 0..most {
             let Some(returned) = self.door.returned.pop_front() else {
@@ -553,9 +554,10 @@ impl Worker {
         let slot = self.connections.insert(connection);
         self.register(slot);
         self.connections.mark_readable(slot);
-        match self.door.listener.is_some() {
-            true => self.judge_head(slot),
-            false => self.refuse(slot, &Refusal::Draining),
+        if self.door.listener.is_some() {
+            self.judge_head(slot)
+        } else {
+            self.refuse(slot, &Refusal::Draining)
         }
     }
 }

@@ -89,9 +89,10 @@ impl Connections {
     /// wait.
     pub(crate) fn next_readable(&mut self, strangers_wait: bool) -> Option<usize> {
         loop {
-            let slot = match strangers_wait {
-                true => self.readable.pop_known()?,
-                false => self.readable.pop()?,
+            let slot = if strangers_wait {
+                self.readable.pop_known()?
+            } else {
+                self.readable.pop()?
             };
             if let Some(connection) = self.slots.get_mut(slot)
                 && std::mem::take(&mut connection.flags.is_readable)

@@ -77,9 +77,10 @@ impl Gate {
         now_ms: u64,
     ) -> Result<(StrangerPlace, GivenUp), Full> {
         let is_proxied = self.trusts(address);
-        let scopes: Vec<Scope> = match is_proxied {
-            true => Vec::new(),
-            false => scopes(address).collect(),
+        let scopes: Vec<Scope> = if is_proxied {
+            Vec::new()
+        } else {
+            scopes(address).collect()
         };
         let mut crowd = self.crowd();
         let mut given_up = self.check(&mut crowd, &scopes, now_ms)?;

@@ -79,9 +79,10 @@ impl Check {
             Self::Ready { wants_body } => (readiness.report(), wants_body),
         };
         let Report { is_good, text } = report;
-        let status = match is_good {
-            true => "200 OK",
-            false => "503 Service Unavailable\r\nRetry-After: 5",
+        let status = if is_good {
+            "200 OK"
+        } else {
+            "503 Service Unavailable\r\nRetry-After: 5"
         };
         let body = if wants_body { text } else { "" };
         Bytes::from(format!(
@@ -331,9 +332,10 @@ pub(crate) fn check_hosts<'a>(mut hosts: impl Iterator<Item = &'a [u8]>) -> Resu
     }
     // What a name, an address and a port are made of. Source: RFC 3986, 3.2.2.
     let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(byte);
-    match host.iter().all(is_part) {
-        true => Ok(()),
-        false => Err(Refusal::Host),
+    if host.iter().all(is_part) {
+        Ok(())
+    } else {
+        Err(Refusal::Host)
     }
 }
 

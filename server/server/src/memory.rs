@@ -185,10 +185,7 @@ impl Watch {
 
     /// When to measure next.
     pub(crate) fn interval(&self, used: u64) -> Duration {
-        match self.is_tense(used) {
-            true => TENSE,
-            false => CALM,
-        }
+        if self.is_tense(used) { TENSE } else { CALM }
     }
 
     /// Whether so much is used that what was freed should go back to the system.

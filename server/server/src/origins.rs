@@ -96,11 +96,10 @@ impl Origins {
     /// It may not; why, for the client.
     pub(crate) fn admit(&self, app: Option<&App>, page: Option<&StatedPage>) -> Result<(), String> {
         let Some(page) = page else {
-            return match app.is_some_and(|app| app.requires_origin) {
-                true => Err(
-                    "programs may not log in to this app, only pages whose origin is listed".into(),
-                ),
-                false => Ok(()),
+            return if app.is_some_and(|app| app.requires_origin) {
+                Err("programs may not log in to this app, only pages whose origin is listed".into())
+            } else {
+                Ok(())
             };
         };
         let own_list = app.map(|app| &app.origins).filter(|list| !list.is_empty());
@@ -116,12 +115,13 @@ impl Origins {
             (None, Self::Own) => page.is_own,
             (None, Self::Listed(listed)) => listed.iter().any(|one| one.matches(&page.origin)),
         };
-        match is_admitted {
-            true => Ok(()),
-            false => Err(format!(
+        if is_admitted {
+            Ok(())
+        } else {
+            Err(format!(
                 "pages of {:?} may not log in to this app; add the origin with `tidings app set` or --origin",
                 page.origin
-            )),
+            ))
         }
     }
 }
@@ -194,11 +194,12 @@ impl OriginPattern {
         if scheme != self.scheme {
             return false;
         }
-        match self.is_wild {
-            false => authority == self.authority,
-            true => authority
+        if self.is_wild {
+            authority
                 .split_once('.')
-                .is_some_and(|(label, rest)| !label.is_empty() && rest == self.authority),
+                .is_some_and(|(label, rest)| !label.is_empty() && rest == self.authority)
+        } else {
+            authority == self.authority
         }
     }
 }

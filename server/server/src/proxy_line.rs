@@ -30,9 +30,10 @@ pub(crate) fn look_at(bytes: &[u8]) -> Beginning {
     }
     let line = &bytes[..bytes.len().min(LINE_BYTES_MAX)];
     let Some(end) = line.windows(2).position(|pair| pair == b"\r\n") else {
-        return match bytes.len() < LINE_BYTES_MAX {
-            true => Beginning::Incomplete,
-            false => Beginning::Other,
+        return if bytes.len() < LINE_BYTES_MAX {
+            Beginning::Incomplete
+        } else {
+            Beginning::Other
         };
     };
     match std::str::from_utf8(&line[..end]).map(source) {

@@ -68,15 +68,17 @@ impl Worker {
     /// Reads the connections that are ready, up to the turn's bound.
     pub(crate) fn read(&mut self) {
         let is_shared = self.connections.lanes.are_shared();
-        let messages_max = match is_shared {
-            true => MESSAGES_PER_VISIT,
-            false => MESSAGES_PER_LONE_VISIT,
+        let messages_max = if is_shared {
+            MESSAGES_PER_VISIT
+        } else {
+            MESSAGES_PER_LONE_VISIT
         };
         let mut bytes_left = BYTES_PER_TURN;
         let mut work_left = if is_shared { WORK_PER_TURN } else { usize::MAX };
-        let mut strangers_left = match self.connections.lanes.has_apps() {
-            true => STRANGERS_WORK_PER_TURN,
-            false => usize::MAX,
+        let mut strangers_left = if self.connections.lanes.has_apps() {
+            STRANGERS_WORK_PER_TURN
+        } else {
+            usize::MAX
         };
         let mut handshakes_left = HANDSHAKES_PER_TURN;
         self.take_intake(0);
@@ -203,9 +205,10 @@ impl Worker {
                 let is_stranger = connection.is_stranger();
                 let late = &mut connection.extra().late_bytes;
                 *late += count;
-                let most = match is_stranger {
-                    true => LATE_STRANGER_BYTES_MAX,
-                    false => LATE_BYTES_MAX,
+                let most = if is_stranger {
+                    LATE_STRANGER_BYTES_MAX
+                } else {
+                    LATE_BYTES_MAX
                 };
                 self.reading.work += 1 + count / SMALL_READ_BYTES;
                 if *late > most {

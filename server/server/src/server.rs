@@ -78,13 +78,8 @@ impl Server {
     /// # Errors
     /// [`StartError`]; nothing is running then.
     pub fn start(config: ServerConfig) -> Result<RunningServer, StartError> {
-        if !(1..=HUBS_MAX).contains(&config.hubs) {
-            return Err(StartError::Hubs(config.hubs));
-        }
+        check(&config)?;
         let tls = config.tls.as_ref().map(Tls::open).transpose()?;
-        if config.drain_window_ms > DRAIN_WINDOW_MS_MAX {
-            return Err(StartError::DrainWindow(config.drain_window_ms));
-        }
         // Order: the store before the port, so that a refused second start never takes connections
         // of the first.
         let (engine, snapshots) = open_engine(&config)?;
@@ -195,13 +190,7 @@ impl Server {
         let homes = Homes::new(config.hubs, (random()?, random()?));
         let mut workers = Vec::new();
         for ((number, (poll, inbox)), listener) in (0..).zip(loops).zip(listeners) {
-            let hub = HubConfig {
-                id: HubId::local(number),
-                seed: seed()?,
-                apps: apps.clone(),
-                server: SERVER.into(),
-                drain_window_ms: config.drain_window_ms,
-            };
+            let drain_window_ms = config.drain_window_ms;
             workers.push(start_worker(WorkerParts {
                 node: node.clone(),
                 poll,
@@ -209,7 +198,7 @@ impl Server {
                 inbox,
                 peers: mailboxes.clone(),
                 homes,
-                hub,
+                hub: hub_config(HubId::local(number), &apps, drain_window_ms)?,
                 store: committer.submitter(),
                 drained: drained.clone(),
             })?);
@@ -218,15 +207,7 @@ impl Server {
             StoreConfig::Memory => None,
             StoreConfig::Directory(path) => Some(path),
         };
-        let kept = directory
-            .as_deref()
-            .and_then(|directory| kept_sessions::take(directory, clock.now().unix_ms, config.hubs));
-        if let Some(snapshots) = kept {
-            restore(&mailboxes, snapshots, &apps);
-        }
-        let (hubs, boot) = (config.hubs, clock.boot());
-        tell(&mailboxes, || Envelope::Load { hubs, boot });
-        tell(&mailboxes, || Envelope::Open);
+        open_doors(directory.as_deref(), &mailboxes, &apps, clock);
         let place = Arc::new(AppsPlace::new(
             media.clone(),
             api.clone(),
@@ -278,6 +259,45 @@ impl Server {
             supervisor,
         })
     }
+}
+
+/// Whether the settings are within their bounds.
+fn check(config: &ServerConfig) -> Result<(), StartError> {
+    if !(1..=HUBS_MAX).contains(&config.hubs) {
+        return Err(StartError::Hubs(config.hubs));
+    }
+    if config.drain_window_ms > DRAIN_WINDOW_MS_MAX {
+        return Err(StartError::DrainWindow(config.drain_window_ms));
+    }
+    Ok(())
+}
+
+fn hub_config(id: HubId, apps: &Arc<Apps>, drain_window_ms: u64) -> Result<HubConfig, StartError> {
+    Ok(HubConfig {
+        id,
+        seed: seed()?,
+        apps: apps.clone(),
+        server: SERVER.into(),
+        drain_window_ms,
+    })
+}
+
+/// Gives the hubs what the process before has left, then lets clients in.
+fn open_doors(
+    directory: Option<&Path>,
+    mailboxes: &[Arc<Mailbox>],
+    apps: &Arc<Apps>,
+    clock: Clock,
+) {
+    let hubs = u16::try_from(mailboxes.len()).unwrap_or(HUBS_MAX);
+    let unix_ms = clock.now().unix_ms;
+    let kept = directory.and_then(|directory| kept_sessions::take(directory, unix_ms, hubs));
+    if let Some(snapshots) = kept {
+        restore(mailboxes, snapshots, apps);
+    }
+    let boot = clock.boot();
+    tell(mailboxes, || Envelope::Load { hubs, boot });
+    tell(mailboxes, || Envelope::Open);
 }
 
 /// A running server. Dropped without [`RunningServer::join`], it drains in the background.
@@ -410,8 +430,8 @@ impl ServerHandle {
     }
 
     /// Replaces the apps: settings and bans take effect at once, certificates with the next token.
-    /// The rules of bans in the store are added. When this returns, what is asked of a hub finds the
-    /// new apps. Does nothing on a server that is draining or has stopped.
+    /// The rules of bans in the store are added. When this returns, what is asked of a hub finds
+    /// the new apps. Does nothing on a server that is draining or has stopped.
     pub fn replace_apps(&self, apps: Apps) {
         let (told, is_told) = channel();
         let command = Command::Apps(Arc::new(apps), told);
@@ -584,12 +604,11 @@ fn settle(mailboxes: &[Arc<Mailbox>]) -> bool {
     tell(mailboxes, || Envelope::Settle);
     let mut settled = 0;
     while settled < ROUNDS && begin.elapsed() < SETTLE {
-        settled = match round(mailboxes) {
-            true => settled + 1,
-            false => {
-                std::thread::sleep(Duration::from_millis(1));
-                0
-            }
+        settled = if round(mailboxes) {
+            settled + 1
+        } else {
+            std::thread::sleep(Duration::from_millis(1));
+            0
         };
     }
     settled == ROUNDS

@@ -65,9 +65,10 @@ fn open(address: SocketAddr, path: &str, from: &str) -> Result<TcpStream, String
     let asked = stream.write_all(upgrade(path, from).as_bytes());
     asked.map_err(|error| error.to_string())?;
     let head = read_head(&mut stream);
-    match head.starts_with("HTTP/1.1 101 ") {
-        true => Ok(stream),
-        false => Err(head.lines().next().unwrap_or_default().to_owned()),
+    if head.starts_with("HTTP/1.1 101 ") {
+        Ok(stream)
+    } else {
+        Err(head.lines().next().unwrap_or_default().to_owned())
     }
 }
 

@@ -65,9 +65,10 @@ impl Place {
         fn walk(path: &Path, list: &mut Vec<PathBuf>) {
             for entry in fs::read_dir(path).expect("a directory") {
                 let path = entry.expect("an entry").path();
-                match path.is_dir() {
-                    true => walk(&path, list),
-                    false => list.push(path),
+                if path.is_dir() {
+                    walk(&path, list)
+                } else {
+                    list.push(path)
                 }
             }
         }
@@ -103,9 +104,10 @@ impl Place {
 fn request(address: SocketAddr, head: &str) -> Answer {
     let mut stream = connect_tcp(address);
     stream.write_all(head.as_bytes()).expect("it is sent");
-    match head.starts_with("HEAD") {
-        true => Answer::read_to_head(&mut stream),
-        false => Answer::read(&mut stream),
+    if head.starts_with("HEAD") {
+        Answer::read_to_head(&mut stream)
+    } else {
+        Answer::read(&mut stream)
     }
 }
 

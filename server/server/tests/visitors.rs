@@ -259,9 +259,10 @@ fn stranger(
             .expect("a handshake");
     }
     stream.sock.set_nonblocking(true).expect("set");
-    let _ = match kind.is_raw {
-        true => stream.sock.write_all(&kind.sends),
-        false => stream.write_all(&kind.sends),
+    let _ = if kind.is_raw {
+        stream.sock.write_all(&kind.sends)
+    } else {
+        stream.write_all(&kind.sends)
     };
     Box::new(stream)
 }

@@ -75,8 +75,8 @@ pub(crate) fn trim<B: Backend>(
     Ok(StoreAnswer::HistoryTrimmed { has_more })
 }
 
-/// Empties the messages that one user has sent. An emptied record has no sender, keeps its place and
-/// its time, and is left out of pages.
+/// Empties the messages that one user has sent. An emptied record has no sender, keeps its place
+/// and its time, and is left out of pages.
 pub(crate) fn erase<B: Backend>(
     group: &mut Group<'_, B>,
     conversation: &Conversation,

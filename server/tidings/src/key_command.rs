@@ -26,17 +26,17 @@ use crate::{output, ownership};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "snake_case")]
 pub(crate) enum KeyRequest {
-    /// Makes one.
+    /// Makes a key; the answer has its text, this one time.
     Create {
         name: String,
         role: Role,
         apps: Vec<String>,
-        /// From now.
+        /// How long the key is good from now on, in milliseconds; `None` = until it is revoked.
         lifetime_ms: Option<u64>,
     },
-    /// Lists all.
+    /// Lists all keys, without their secrets, but those that ended long ago.
     List,
-    /// Revokes one.
+    /// Revokes the key with this id.
     Revoke { id: String },
     /// Gives one a new secret beside the old.
     Rotate { id: String, overlap_ms: u64 },

@@ -14,7 +14,8 @@ use crate::failure::Failure;
 /// revoke more, revoke all tokens of a user, or of everybody.
 const TOKENS_MAX: usize = 10_000;
 
-/// How long a revoked `jti` is remembered where tokens may live for any time, in seconds: ten years.
+/// How long a revoked `jti` is remembered where tokens may live for any time, in seconds: ten
+/// years.
 const UNBOUNDED_S: u64 = 10 * 365 * 86_400;
 
 /// Most users with a time of their own.

@@ -2,19 +2,20 @@
 //!
 //! **What it is.** Pure functions of bytes, key and time for the three formats in use among the
 //! clients that Tidings serves: the legacy signaling token (`1:…`), AccessToken 006 and
-//! AccessToken2 007; and for signed JSON Web Tokens ([`jwt`]), which are checked only. [`check`] answers whether a token lets a user in, until when and with which
-//! rights; [`build_signaling`], [`build_006`] and [`build_007`] make tokens; [`inspect`] describes
-//! one without a key.
+//! AccessToken2 007; and for signed JSON Web Tokens ([`jwt`]), which are checked only. [`check`]
+//! answers whether a token lets a user in, until when and with which rights; [`build_signaling`],
+//! [`build_006`] and [`build_007`] make tokens; [`inspect`] describes one without a key.
 //!
 //! **What it is not.** It knows no clock, no random source, no socket and no store: the time and
 //! the salt are arguments. It keeps no list of apps, revocations or bans, and it does not decide
 //! what an app *without* a certificate does; such an app asks for no token, so nobody calls
 //! [`check`] for it.
 //!
-//! **Reading order.** `door` and `grant` (what is asked, what is granted), `check` (dispatch), then one file per format: `signaling`,
-//! `access006`, `access007` with its `service` list, `jwt`; `rights` says what a permission list allows;
-//! `refusal` is every way in which a token can fail; `encoding` and `reader` are the bounded
-//! base64, zlib and field readers that face the bytes of strangers.
+//! **Reading order.** `door` and `grant` (what is asked, what is granted), `check` (dispatch), then
+//! one file per format: `signaling`, `access006`, `access007` with its `service` list, `jwt`;
+//! `rights` says what a permission list allows; `refusal` is every way in which a token can fail;
+//! `encoding` and `reader` are the bounded base64, zlib and field readers that face the bytes of
+//! strangers.
 //!
 //! ```
 //! use tidings_token::{AppKeys, Door, NewAccess007, Policy, Service, build_007, check};

@@ -64,7 +64,7 @@ pub enum OnTimeout {
 /// What is kept of an app's moderation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Moderation {
-    /// The app.
+    /// The id of the app whose messages are held.
     pub app: String,
     /// Where questions go.
     pub url: String,
@@ -107,7 +107,7 @@ pub struct ModerationView {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = ModerationStatus)]
 pub struct Counts {
-    /// Questions.
+    /// Messages that were held to ask the app's endpoint about them.
     pub asked: u64,
     /// Answers that let the message pass.
     pub passed: u64,
@@ -125,17 +125,17 @@ pub struct Counts {
 /// A message that is held.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Question {
-    /// The app.
+    /// The id of the app in which it was sent.
     pub app: String,
     /// Where it is sent.
     pub channel: String,
-    /// By whom.
+    /// The user id of the sender.
     pub user: String,
     /// `text`, `raw`, `file` or `image`.
     pub kind: &'static str,
     /// Its text, or the description of what it holds.
     pub text: Option<String>,
-    /// Its bytes.
+    /// The bytes of a raw message; `None` for other kinds.
     pub data: Option<Vec<u8>>,
     /// When it came, in Unix milliseconds.
     pub at_ms: u64,

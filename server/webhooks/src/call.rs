@@ -80,7 +80,7 @@ pub(crate) struct Call<'a> {
     pub(crate) deadline: Instant,
 }
 
-/// Makes calls.
+/// Calls targets over HTTP, as far as the rules allow their addresses.
 pub(crate) struct Caller {
     pub(crate) rules: Rules,
     pub(crate) resolver: Arc<dyn Resolver>,

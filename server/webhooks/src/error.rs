@@ -3,19 +3,19 @@
 /// The field of a request that is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Field {
-    /// `channels`
+    /// `channels`: patterns of the channels whose messages are held.
     Channels,
-    /// `enabled`
+    /// `enabled`: whether notices are sent.
     Enabled,
-    /// `events`
+    /// `events`: the kinds of events that are told.
     Events,
-    /// `filter`
+    /// `filter`: the channels and users whose events are told.
     Filter,
-    /// `secret`
+    /// `secret`: what requests to the target are signed with.
     Secret,
-    /// `timeout_ms`
+    /// `timeout_ms`: how long a message is held at most.
     TimeoutMs,
-    /// `url`
+    /// `url`: the target to which requests go.
     Url,
 }
 
@@ -54,7 +54,7 @@ pub enum RefusalKind {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{detail}")]
 pub struct Refusal {
-    /// Which kind.
+    /// Tells programs what to do; the status of the API's answer follows from it.
     pub kind: RefusalKind,
     /// What is wrong, with the values.
     pub detail: String,

@@ -197,7 +197,7 @@ pub enum Forbidden {
     /// A port that other protocols use.
     #[error("port {port} may not be called")]
     Port {
-        /// The port.
+        /// The port that the target's URL has, or that its scheme implies.
         port: u16,
     },
     /// A public target without TLS.

@@ -17,7 +17,7 @@ use crate::retry;
 use crate::sources::{Change, Event, Table};
 use crate::subscription::Subscription;
 
-/// A subscription.
+/// A subscription while the server runs, shared by what delivers and what changes it.
 #[derive(Debug)]
 pub(crate) struct Hook {
     pub(crate) app: String,

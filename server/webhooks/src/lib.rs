@@ -14,8 +14,8 @@
 //! - **No way into the operator's network**: addresses are checked after the name is resolved, and
 //!   the connection goes to the address that was checked (`guard`, `call`).
 //!
-//! Reading order: `subscription`, `delivery`, `hook`, `runner`, `call`, `guard`, `manage`; then `before`,
-//! which asks about messages that are held.
+//! Reading order: `subscription`, `delivery`, `hook`, `runner`, `call`, `guard`, `manage`; then
+//! `before`, which asks about messages that are held.
 
 mod before;
 mod body;
@@ -104,13 +104,13 @@ impl Default for Settings {
 /// What webhooks need of the rest of the server.
 #[derive(Clone)]
 pub struct Sources {
-    /// Durable records.
+    /// Where subscriptions, their cursors and their deliveries last.
     pub records: Arc<dyn Records>,
-    /// Events.
+    /// The streams from which the apps' events are read.
     pub events: Arc<dyn EventSource>,
-    /// The time.
+    /// The time by which deliveries are due and repeated.
     pub clock: Arc<dyn Clock>,
-    /// Names.
+    /// Finds the addresses of targets, which are checked before each call.
     pub resolver: Arc<dyn Resolver>,
     /// Who holds messages, and must know which.
     pub on_rules: OnRules,

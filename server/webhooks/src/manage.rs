@@ -30,7 +30,7 @@ const PAGE: usize = 64;
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[schema(as = Webhook)]
 pub struct View {
-    /// Its name.
+    /// The webhook's id, unique in the server.
     pub id: String,
     /// Where notices go.
     pub url: String,

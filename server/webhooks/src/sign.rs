@@ -109,7 +109,7 @@ fn sha256_hex(secret: &str, parts: &[&[u8]]) -> String {
     to_hex(&sha256(secret, parts).finalize().into_bytes())
 }
 
-/// Lower-case hex.
+/// The bytes in lower-case hex, two digits each.
 pub(crate) fn to_hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes

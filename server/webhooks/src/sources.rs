@@ -55,9 +55,9 @@ pub trait Records: Send + Sync + 'static {
 /// A record to write or to delete.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    /// The table.
+    /// The table that has, or gets, the record.
     pub table: Table,
-    /// The key.
+    /// The record's key, unique in its table.
     pub key: String,
     /// The record; `None` = it is deleted.
     pub value: Option<Vec<u8>>,
@@ -120,7 +120,7 @@ pub trait EventSource: Send + Sync + 'static {
 
 /// The time by which deliveries are repeated.
 pub trait Clock: Send + Sync + 'static {
-    /// Unix milliseconds.
+    /// The time now, in Unix milliseconds.
     fn now_ms(&self) -> u64;
     /// Returns when that time has come.
     fn sleep_until(&self, at_ms: u64) -> Later<'_, ()>;

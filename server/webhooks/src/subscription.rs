@@ -48,7 +48,7 @@ pub struct Filter {
     /// Channels, exact or with `*` at the end; events without a channel do not match.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub channels: Vec<String>,
-    /// Users, likewise.
+    /// User ids, exact or with `*` at the end; events without a user do not match.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub users: Vec<String>,
 }

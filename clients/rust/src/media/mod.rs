@@ -148,9 +148,9 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// [`UploadMediaError`] with the codes `UPLOAD_MEDIA_ERR_…`: 102 without a login, 2 for a bad name, 4 for a file
-    /// that is empty or too large, 5 for a tenth transfer, 3 after 120 s without progress, 6 when the login ends
-    /// during it, otherwise 1.
+    /// [`UploadMediaError`] with the codes `UPLOAD_MEDIA_ERR_…`: 102 without a login, 2 for a bad
+    /// name, 4 for a file that is empty or too large, 5 for a tenth transfer, 3 after 120 s without
+    /// progress, 6 when the login ends during it, otherwise 1.
     pub async fn upload_media(&self, upload: Upload) -> Result<MediaFile, UploadMediaError> {
         let access = self.access().await?;
         let Upload {
@@ -182,9 +182,9 @@ impl Client {
     /// Dropping the future cancels the download. At most 9 uploads and downloads go on at once.
     ///
     /// # Errors
-    /// [`DownloadMediaError`] with the codes `DOWNLOAD_MEDIA_ERR_…`: 102 without a login, 2 for an id that is none,
-    /// 4 when there is no such file or it has expired, 5 for a tenth transfer, 3 after 120 s without progress, 6
-    /// when the login ends during it, otherwise 1.
+    /// [`DownloadMediaError`] with the codes `DOWNLOAD_MEDIA_ERR_…`: 102 without a login, 2 for an
+    /// id that is none, 4 when there is no such file or it has expired, 5 for a tenth transfer, 3
+    /// after 120 s without progress, 6 when the login ends during it, otherwise 1.
     pub async fn download_media(
         &self,
         download: impl Into<Download>,

@@ -13,7 +13,7 @@ pub enum Error {
     /// No answer came; whether the call had an effect is unknown.
     #[error("{detail}")]
     NoAnswer {
-        /// What happened.
+        /// How it failed: no connection, no answer in time, or one that makes no sense.
         kind: NoAnswer,
         /// The same in words, with values.
         detail: String,

@@ -247,7 +247,7 @@ pub struct Page<T> {
     pub next: Option<String>,
 }
 
-/// One login.
+/// One login of a user, as lists of sessions show it.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Session {
     /// Names it in [`end_session`](super::Tidings::end_session).
@@ -277,7 +277,7 @@ pub struct User {
     pub user: String,
     /// Whether there is a login.
     pub online: bool,
-    /// The logins.
+    /// The user's logins; empty while it is offline.
     #[serde(default)]
     pub sessions: Vec<Session>,
     /// The channels that it is in.
@@ -291,7 +291,7 @@ pub struct User {
 /// A channel that has members.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Channel {
-    /// Its name.
+    /// The channel's name, unique in the app.
     pub name: String,
     /// How many they are.
     pub members: u64,
@@ -348,7 +348,7 @@ impl HistoryRange {
 /// A message that was kept.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct HistoryMessage {
-    /// Its id.
+    /// The id that the server has given the message.
     pub message_id: String,
     /// When the server had it, Unix milliseconds.
     pub at_ms: u64,
@@ -368,7 +368,7 @@ pub struct HistoryMessage {
 /// channel.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct NewBan {
-    /// This user.
+    /// The user id to ban; `None` for a ban of an address or of a whole channel.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_id: Option<String>,
     /// From this channel.
@@ -391,17 +391,17 @@ pub struct NewBan {
     pub privileges: Vec<String>,
 }
 
-/// A ban.
+/// A ban, as the list of bans shows it.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Ban {
     /// Names it in [`unban`](super::Tidings::unban). `None` for a ban of the file of apps, which
     /// `tidings app unban` ends.
     pub id: Option<u64>,
-    /// Whom.
+    /// The user id that is banned; everybody whom the rest fits if `None`.
     pub user_id: Option<String>,
     /// Where; everywhere if `None`.
     pub channel: Option<String>,
-    /// From where.
+    /// The address or prefix that is banned; everywhere if `None`.
     pub address: Option<String>,
     /// When it ends, Unix milliseconds; never if `None`.
     pub until_ms: Option<u64>,
@@ -423,7 +423,7 @@ pub struct Event {
     pub at_ms: u64,
     /// Whom it is about.
     pub user: Option<String>,
-    /// Where.
+    /// The name of the channel in which it happened.
     pub channel: Option<String>,
     /// Counts the events of this user or channel.
     pub order: Option<u64>,

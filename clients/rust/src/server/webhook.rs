@@ -70,7 +70,7 @@ pub struct WebhookEvent {
     pub kind: Option<String>,
     /// When this attempt was made, Unix milliseconds.
     pub notify_ms: Option<i64>,
-    /// What happened.
+    /// What happened, in fields that depend on `kind`.
     #[serde(default)]
     pub payload: Map<String, Value>,
     /// All other fields.

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::office::{Made, MadeKey, expect, expect_problem, is_out};
 use crate::world::{APP, CERTIFICATE, World, each, world};
 
+// proves: rtm-rest-12-apps
 #[test]
 fn an_app_is_made_shown_changed_and_deleted() {
     for world in [world(1), world(4)] {
@@ -86,6 +87,7 @@ fn changed_switched_off_and_deleted(world: &World, path: &str) {
     expect_problem(&world.call("DELETE", path, None), 404, "unknown_app", None);
 }
 
+// proves: rtm-rest-12-apps-jwt
 #[test]
 fn json_web_tokens_and_services_are_set_and_secrets_only_counted() {
     let world = world(1);
@@ -127,6 +129,7 @@ fn json_web_tokens_and_services_are_set_and_secrets_only_counted() {
     );
 }
 
+// proves: rtm-rest-12-apps-wrong
 #[test]
 fn wrong_values_of_apps_are_refused_and_nothing_changes() {
     let world = world(1);
@@ -207,6 +210,7 @@ fn numbers(body: &Value) -> Vec<u64> {
         .collect()
 }
 
+// proves: rtm-rest-12-certificates
 #[test]
 fn certificates_are_rotated_and_their_sessions_end() {
     each(async |world: &World| {
@@ -275,6 +279,7 @@ fn certificates_are_rotated_and_their_sessions_end() {
     });
 }
 
+// proves: rtm-rest-12-tokens, rtm-rest-12-tokens-inspect, rtm-rest-12-revocations
 #[test]
 fn tokens_are_issued_where_that_is_enabled_inspected_and_revoked() {
     each(async |world: &World| {

@@ -28,7 +28,7 @@ fn create(world: &World, made: &Made, wish: &Value) -> u64 {
     expect(&answer, 201)["id"].as_u64().expect("an id")
 }
 
-// proves: rest-11.3
+// proves: rtm-rest-11.3-user
 #[test]
 fn a_banned_user_is_sent_away_and_refused_until_the_rule_goes() {
     each(async |world: &World| {
@@ -64,6 +64,7 @@ fn a_banned_user_is_sent_away_and_refused_until_the_rule_goes() {
     });
 }
 
+// proves: rtm-rest-11.3-channel
 #[test]
 fn a_rule_about_a_channel_takes_joins_and_messages_there_only() {
     each(async |world: &World| {
@@ -100,6 +101,7 @@ fn a_rule_about_a_channel_takes_joins_and_messages_there_only() {
     });
 }
 
+// proves: rtm-rest-11.3-address
 #[test]
 fn an_address_is_banned_by_itself_and_by_its_beginning() {
     each(async |world: &World| {
@@ -115,6 +117,7 @@ fn an_address_is_banned_by_itself_and_by_its_beginning() {
     });
 }
 
+// proves: rtm-rest-11.3-changed, rtm-rest-11.3-once
 #[test]
 fn a_rule_is_changed_ends_by_itself_and_throws_out_once() {
     each(async |world: &World| {
@@ -155,6 +158,7 @@ fn a_rule_is_changed_ends_by_itself_and_throws_out_once() {
     });
 }
 
+// proves: rtm-rest-11.3-wrong
 #[test]
 fn rules_that_make_no_sense_are_refused_with_the_field() {
     let world = world(1);
@@ -199,6 +203,7 @@ fn rules_that_make_no_sense_are_refused_with_the_field() {
     expect_problem(&answer, 404, "unknown_ban", None);
 }
 
+// proves: rtm-rest-11.3-pages
 #[test]
 fn rules_come_page_by_page() {
     let world = world(1);
@@ -223,27 +228,30 @@ fn rules_come_page_by_page() {
 
 const RULES: &str = "/dev/v1/kicking-rule";
 
-// proves: rest-6
+// proves: rtm-rest-6-replies, rtm-rest-6-user
 #[test]
 fn kicking_rules_are_as_the_hosted_service_has_them() {
     each(async |world: &World| {
         let made = Made::by(world);
         let app = made.id.as_str();
-        for path in [RULES, "/dev/v1/kicking-rule/"] {
-            let (_user, mut events) = made.login(world, "589517928").await;
+        // A user of its own each: who logs in a third time within a second has to wait.
+        let slashed = "/dev/v1/kicking-rule/";
+        for (path, uid) in [(RULES, 589_517_928), (slashed, 589_517_929)] {
+            let user = uid.to_string();
+            let (_user, mut events) = made.login(world, &user).await;
             let wish = json!({
-                "appid": app, "cname": "", "uid": 589_517_928, "ip": "", "time": 60,
+                "appid": app, "cname": "", "uid": uid, "ip": "", "time": 60,
                 "privileges": ["join_channel"],
             });
             let answer = expect(&world.post(path, &wish), 200);
             let id = answer["id"].as_u64().expect("an id");
             assert_eq!(answer, json!({ "status": "success", "id": id }));
             is_out(&mut events).await;
-            assert!(!can_log_in(&made, world, "589517928").await);
+            assert!(!can_log_in(&made, world, &user).await);
             let list = expect(&world.get(&format!("{path}?appid={app}")), 200);
             let rule = &list["rules"][0];
             let expected = json!({
-                "id": id, "appid": app, "uid": 589_517_928, "opid": rule["opid"], "cname": null,
+                "id": id, "appid": app, "uid": uid, "opid": rule["opid"], "cname": null,
                 "ip": null, "ts": rule["ts"], "privileges": ["join_channel"],
                 "createAt": rule["createAt"], "updateAt": rule["updateAt"],
             });
@@ -267,11 +275,12 @@ fn kicking_rules_are_as_the_hosted_service_has_them() {
             let named = json!({ "appid": app, "id": id });
             let gone = expect(&world.call("DELETE", path, Some(&named)), 200);
             assert_eq!(gone, json!({ "status": "success", "id": id }));
-            assert!(can_log_in(&made, world, "589517928").await);
+            assert!(can_log_in(&made, world, &user).await);
         }
     });
 }
 
+// proves: rtm-rest-6-channel, rtm-rest-6-once
 #[test]
 fn kicking_rules_empty_a_channel_and_throw_out_once() {
     each(async |world: &World| {
@@ -301,6 +310,7 @@ fn kicking_rules_empty_a_channel_and_throw_out_once() {
     });
 }
 
+// proves: rtm-rest-6-wrong
 #[test]
 fn wrong_kicking_rules_are_answered_with_a_message() {
     let world = world(1);
@@ -370,6 +380,7 @@ fn wrong_kicking_rules_are_answered_with_a_message() {
     );
 }
 
+// proves: rtm-rest-11.3-ignored
 #[test]
 fn what_is_accepted_and_does_nothing_is_told_again() {
     let world = world(1);

@@ -49,7 +49,7 @@ fn connect(to: SocketAddr) -> BufReader<TcpStream> {
     BufReader::new(tcp)
 }
 
-// proves: rest-1
+// proves: rtm-rest-1-kept
 #[test]
 fn a_connection_is_kept_for_as_many_calls_as_a_backend_makes() {
     let world = world(1);
@@ -66,7 +66,7 @@ fn a_connection_is_kept_for_as_many_calls_as_a_backend_makes() {
     }
 }
 
-// proves: rest-1
+// proves: rtm-rest-1-http2
 #[test]
 fn the_own_port_speaks_http2_without_tls() {
     let world = world(1);
@@ -79,7 +79,7 @@ fn the_own_port_speaks_http2_without_tls() {
     assert_eq!(frame[3], 4, "{frame:?}");
 }
 
-// proves: rest-1.1
+// proves: rtm-rest-1.1-pause
 #[test]
 fn who_guesses_keys_has_to_pause_and_who_has_one_does_not() {
     // Loopback addresses have no limits of their own: the proxy says who they are.
@@ -102,7 +102,7 @@ fn who_guesses_keys_has_to_pause_and_who_has_one_does_not() {
     good(&call("192.0.2.8", SECRET));
 }
 
-// proves: rest-12-bad-input
+// proves: rtm-rest-12-gone-callers
 #[test]
 fn callers_who_go_away_cost_nobody_anything() {
     let world = world(1);

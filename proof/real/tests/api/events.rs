@@ -1,4 +1,5 @@
-//! Events: queues of the hosted service, cursors, long polls, server-sent events. Source: rest 3, 12.
+//! Events: queues of the hosted service, cursors, long polls, server-sent events. Source: rest 3,
+//! 12.
 
 use std::io::Read as _;
 use std::time::{Duration, Instant};
@@ -37,7 +38,7 @@ fn newest(world: &World) -> String {
     page["next"].as_str().expect("a cursor").to_owned()
 }
 
-// proves: rest-12-events
+// proves: rtm-rest-12-events
 #[test]
 fn each_login_has_one_logout_behind_it() {
     each(async |world: &World| {
@@ -65,7 +66,7 @@ fn each_login_has_one_logout_behind_it() {
     });
 }
 
-// proves: rest-3
+// proves: rtm-rest-3-user, rtm-rest-3-channel, rtm-rest-3-read, rtm-rest-3-hook, rtm-rest-3-rate
 #[test]
 fn the_hosted_queues_are_emptied_by_reading() {
     let world = World::start(1, &[]);
@@ -114,7 +115,7 @@ fn the_hosted_queues_are_emptied_by_reading() {
     assert!(fast.contains(&429), "{fast:?}");
 }
 
-// proves: rest-12-events-stream
+// proves: rtm-rest-12-events-stream
 #[test]
 fn a_stream_of_events_goes_on_where_it_has_ended() {
     let world = world(1);

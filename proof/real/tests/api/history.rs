@@ -38,7 +38,8 @@ fn query(world: &World, filter: Value) -> Vec<Value> {
     found["messages"].as_array().expect("a list").clone()
 }
 
-// proves: rest-4
+// proves: rtm-rest-4-kept, rtm-rest-4-query, rtm-rest-4-found, rtm-rest-4-message
+// proves: rtm-rest-4-count
 #[test]
 fn a_query_of_the_history_finds_by_source_and_destination() {
     each(async |world: &World| {
@@ -81,7 +82,7 @@ fn a_query_of_the_history_finds_by_source_and_destination() {
     });
 }
 
-// proves: rest-4
+// proves: rtm-rest-4-handle, rtm-rest-4-wrong
 #[test]
 fn a_handle_of_another_app_is_gone_and_wrong_queries_are_told() {
     let world = world(1);
@@ -132,7 +133,8 @@ fn v2(call: &str, user: &str, kind: &str, channel: &str, query: &str) -> String 
     format!("/rtm/v2/{call}/{APP}/userId/{user}/channelType/{kind}/channel/{channel}{query}")
 }
 
-// proves: rest-5
+// proves: rtm-rest-5-publish, rtm-rest-5-envelope, rtm-rest-5-user, rtm-rest-5-history
+// proves: rtm-rest-5-wrong
 #[test]
 fn messages_of_2x_are_published_and_read() {
     each(async |world: &World| {
@@ -214,7 +216,7 @@ fn messages_of_2x_are_published_and_read() {
     });
 }
 
-// proves: rest-12-openapi
+// proves: rtm-rest-12-openapi
 #[test]
 fn the_description_is_there_without_a_key_and_compressed() {
     let world = world(1);

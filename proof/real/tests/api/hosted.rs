@@ -53,7 +53,7 @@ fn text(message: &Message) -> String {
     }
 }
 
-// proves: rest-2.1
+// proves: rtm-rest-1-reply, rtm-rest-1-user, rtm-rest-2.1-sent, rtm-rest-2.1-ack
 #[test]
 fn a_peer_message_reaches_who_is_there() {
     each(async |world: &World| {
@@ -84,7 +84,7 @@ fn a_peer_message_reaches_who_is_there() {
     });
 }
 
-// proves: rest-2.1
+// proves: rtm-rest-2.1-offline, rtm-rest-2.1-stored
 #[test]
 fn a_peer_message_to_nobody_is_offline_or_stored() {
     each(async |world: &World| {
@@ -106,7 +106,7 @@ fn a_peer_message_to_nobody_is_offline_or_stored() {
     });
 }
 
-// proves: rest-2.2
+// proves: rtm-rest-1-reply, rtm-rest-2.2-sent, rtm-rest-2.2-code
 #[test]
 fn a_channel_message_reaches_members_from_who_is_none() {
     each(async |world: &World| {
@@ -129,7 +129,8 @@ fn a_channel_message_reaches_members_from_who_is_none() {
     });
 }
 
-// proves: rest-1.1
+// proves: rtm-rest-1.1-ways, rtm-rest-1.1-any-good, rtm-rest-1.1-own-user, rtm-rest-1.1-wrong
+// proves: rtm-rest-9-failed
 #[test]
 fn credentials_are_judged_before_anything_else() {
     let world = world(1);
@@ -173,7 +174,8 @@ fn credentials_are_judged_before_anything_else() {
     expect_failure(&call.send(world.address), 401, "invalid_token");
 }
 
-// proves: rest-9
+// proves: rtm-rest-1-user, rtm-rest-9-400, rtm-rest-9-failed, rtm-rest-9-403, rtm-rest-9-404
+// proves: rtm-rest-9-415, rtm-rest-11.1-payload
 #[test]
 fn each_wrong_input_has_its_answer() {
     let world = world(1);

@@ -113,9 +113,10 @@ fn read(bytes: &[u8]) -> Answer {
     let is_chunked = headers.iter().any(|(name, value)| {
         name.eq_ignore_ascii_case("transfer-encoding") && value.contains("chunked")
     });
-    let body = match is_chunked {
-        true => unchunk(&bytes[at..]),
-        false => bytes[at..].to_vec(),
+    let body = if is_chunked {
+        unchunk(&bytes[at..])
+    } else {
+        bytes[at..].to_vec()
     };
     Answer {
         status: response.code.expect("a status"),

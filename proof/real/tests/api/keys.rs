@@ -24,6 +24,7 @@ fn listed(world: &World, id: &str) -> Value {
         .unwrap_or(Value::Null)
 }
 
+// proves: rtm-rest-12-keys
 #[test]
 fn a_key_is_made_shown_once_used_and_revoked() {
     worlds(|world| {
@@ -72,6 +73,7 @@ fn a_key_is_made_shown_once_used_and_revoked() {
     });
 }
 
+// proves: rtm-rest-12-keys-rotate
 #[test]
 fn both_secrets_are_good_during_a_rotation() {
     worlds(|world| {
@@ -107,6 +109,7 @@ fn both_secrets_are_good_during_a_rotation() {
     });
 }
 
+// proves: rtm-rest-12-keys-wrong
 #[test]
 fn keys_that_make_no_sense_are_refused_with_the_field() {
     worlds(|world| {
@@ -145,6 +148,7 @@ fn keys_that_make_no_sense_are_refused_with_the_field() {
     });
 }
 
+// proves: rtm-rest-12-keys-expire
 #[test]
 fn an_expired_key_is_refused() {
     worlds(|world| {
@@ -165,6 +169,7 @@ fn an_expired_key_is_refused() {
     });
 }
 
+// proves: rtm-rest-12-role-read
 #[test]
 fn a_read_key_reads_and_writes_nothing() {
     worlds(|world| {
@@ -221,6 +226,7 @@ fn a_read_key_reads_and_writes_nothing() {
     });
 }
 
+// proves: rtm-rest-12-role-app
 #[test]
 fn an_app_key_learns_nothing_of_other_apps() {
     worlds(|world| {
@@ -278,6 +284,7 @@ fn an_app_key_learns_nothing_of_other_apps() {
     });
 }
 
+// proves: rtm-rest-1.1-wrong
 #[test]
 fn credentials_that_are_none_are_refused() {
     worlds(|world| {

@@ -1,5 +1,5 @@
-//! The server-side API of the real program: a test per row of rest 2 to 5 and 12, field by field, on one hub and on
-//! four.
+//! The server-side API of the real program: a test per row of rest 2 to 5 and 12, field by field,
+//! on one hub and on four.
 
 mod apps;
 mod bans;

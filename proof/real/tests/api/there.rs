@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::office::{Made, MadeKey, expect};
 use crate::world::{World, each, world};
 
-// proves: rest-7
+// proves: rtm-rest-7-list, rtm-rest-7-members, rtm-rest-7-property, rtm-rest-7-wrong
 #[test]
 fn channels_and_their_members_are_told_as_of_calls() {
     each(async |world: &World| {
@@ -107,7 +107,8 @@ fn project(body: &Value) -> Value {
     project
 }
 
-// proves: rest-8
+// proves: rtm-rest-8-made, rtm-rest-8-found, rtm-rest-8-changed, rtm-rest-8-missing
+// proves: rtm-rest-8-usage
 #[test]
 fn projects_are_a_layer_over_the_apps() {
     for world in [world(1), world(4)] {

@@ -20,6 +20,7 @@ fn entries(world: &World, app: &str) -> Vec<Value> {
     }
 }
 
+// proves: rtm-rest-12-audit
 #[test]
 fn each_write_is_in_the_audit_log_without_secrets() {
     for world in [world(1), world(4)] {
@@ -94,6 +95,7 @@ fn upload(world: &World, made: &Made, user: &str) -> String {
         .to_owned()
 }
 
+// proves: rtm-rest-12-files
 #[test]
 fn files_are_listed_and_deleted() {
     for world in [world(1), world(4)] {
@@ -131,6 +133,7 @@ fn files_are_listed_and_deleted() {
     }
 }
 
+// proves: rtm-rest-12-erasure
 #[test]
 fn a_user_who_asks_for_it_is_forgotten() {
     each(async |world: &World| {
@@ -186,6 +189,7 @@ fn a_user_who_asks_for_it_is_forgotten() {
     });
 }
 
+// proves: rtm-rest-12-nodes
 #[test]
 fn the_server_tells_how_it_is() {
     for (hubs, world) in [(1, world(1)), (4, world(4))] {

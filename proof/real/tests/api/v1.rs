@@ -1,4 +1,5 @@
-//! Our own paths: messages, users, sessions, channels, attributes, histories, inboxes, invitations. Source: rest 12.
+//! Our own paths: messages, users, sessions, channels, attributes, histories, inboxes, invitations.
+//! Source: rest 12.
 
 use serde_json::{Value, json};
 use tidings_client::{ClientEvent, Events};
@@ -61,7 +62,7 @@ fn text_of(event: ClientEvent) -> Option<(String, String)> {
     }
 }
 
-// proves: rest-12-publish
+// proves: rtm-rest-12-publish, rtm-rest-12-publish-batch, rtm-rest-12-offline, rtm-rest-12-history
 #[test]
 fn a_message_is_published_to_a_channel_and_to_users() {
     each(async |world: &World| {
@@ -133,7 +134,7 @@ fn a_message_is_published_to_a_channel_and_to_users() {
     });
 }
 
-// proves: rest-12-users
+// proves: rtm-rest-12-users, rtm-rest-12-sessions, rtm-rest-12-channels
 #[test]
 fn users_sessions_and_channels_are_listed_and_ended() {
     each(async |world: &World| {
@@ -228,7 +229,7 @@ fn users_sessions_and_channels_are_listed_and_ended() {
     });
 }
 
-// proves: rest-12-attributes
+// proves: rtm-rest-12-attributes
 #[test]
 fn attributes_are_set_merged_and_deleted() {
     each(async |world: &World| {
@@ -250,7 +251,7 @@ fn attributes_are_set_merged_and_deleted() {
     });
 }
 
-// proves: rest-12-invitations
+// proves: rtm-rest-12-invitations
 #[test]
 fn an_invitation_is_sent_listed_and_ended() {
     each(async |world: &World| {
@@ -273,7 +274,7 @@ fn an_invitation_is_sent_listed_and_ended() {
     });
 }
 
-// proves: contract DEL-8
+// proves: rtm-rest-11.1-idempotency, rtm-rest-11.1-idempotency-wrong
 #[test]
 fn a_key_makes_the_effect_unique() {
     each(async |world: &World| {
@@ -318,7 +319,7 @@ fn a_key_makes_the_effect_unique() {
     });
 }
 
-// proves: rest-12-bad-input
+// proves: rtm-rest-12-bad-input
 #[test]
 fn each_wrong_input_names_its_field() {
     let world = world(1);
@@ -476,7 +477,7 @@ fn each_wrong_input_names_its_field() {
     problem(&other.send(world.address), 401, "invalid_token");
 }
 
-// proves: rest-12-headers
+// proves: rtm-rest-12-headers, rtm-rest-12-rate
 #[test]
 fn answers_have_ids_and_rates_and_are_compressed() {
     let world = World::start(1, &["--api-rate", "3/1h"]);

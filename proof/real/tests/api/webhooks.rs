@@ -160,6 +160,7 @@ fn problem(answer: &Answer, status: u16, field: &str) {
     );
 }
 
+// proves: rtm-rest-10.2-frame, rtm-rest-10.2-times, rtm-rest-12.5-order, rtm-rest-12.5-signed
 #[test]
 fn what_happens_is_told_in_order_and_signed() {
     for hubs in [1, 4] {
@@ -228,6 +229,7 @@ fn what_happens_is_told_in_order_and_signed() {
     }
 }
 
+// proves: rtm-rest-12.5-crash
 #[test]
 fn no_event_is_left_out_across_a_crash() {
     let world = open_world(2);
@@ -255,6 +257,7 @@ fn no_event_is_left_out_across_a_crash() {
     });
 }
 
+// proves: rtm-rest-12.5-targets
 #[test]
 fn targets_in_the_servers_own_network_are_refused() {
     let world = world(1);
@@ -282,6 +285,7 @@ fn targets_in_the_servers_own_network_are_refused() {
     );
 }
 
+// proves: rtm-rest-12.5-calls, rtm-rest-12.5-test
 #[test]
 fn each_call_does_what_it_says() {
     let world = open_world(1);
@@ -329,6 +333,7 @@ fn each_call_does_what_it_says() {
     problem(&world.get(&one), 404, "");
 }
 
+// proves: rtm-rest-12.5-wrong
 #[test]
 fn what_is_wrong_is_refused_with_its_field() {
     let world = open_world(1);
@@ -405,6 +410,7 @@ async fn texts_until(events: &mut Events, last: &str) -> Vec<String> {
     texts
 }
 
+// proves: rtm-rest-12.6-word, rtm-rest-12.6-silence, rtm-rest-12.6-signed, rtm-rest-12.6-end
 #[test]
 fn messages_wait_for_the_backends_word() {
     let world = open_world(4);
@@ -482,6 +488,7 @@ fn messages_wait_for_the_backends_word() {
     assert_eq!(backend.notices().len(), 5);
 }
 
+// proves: rtm-rest-12.6-wrong
 #[test]
 fn wrong_rules_of_moderation_are_refused() {
     let world = open_world(1);

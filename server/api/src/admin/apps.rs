@@ -1,4 +1,4 @@
-//! `/api/v1/apps`.
+//! The calls of `/api/v1/apps`, by which operators make, change and remove apps.
 
 use std::collections::BTreeMap;
 
@@ -54,7 +54,7 @@ pub(crate) struct AppWish {
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AppPatch {
-    /// Its name.
+    /// A new name for people; left out = it stays.
     #[serde(default)]
     name: Option<String>,
     /// Whether it is served. Its data are kept in any case; its sessions end.
@@ -245,7 +245,7 @@ pub(crate) async fn remove(
 /// not looked at.
 pub(super) fn target(principal: &Principal, path: &PathParams) -> Result<AppId, Fault> {
     principal.must_be_key()?;
-    crate::router::reachable(principal, path.text("app"))
+    crate::reach::reachable(principal, path.text("app"))
 }
 
 async fn all(api: &Api) -> Result<Vec<AppRecord>, Fault> {

@@ -77,7 +77,7 @@ pub struct AuditPage {
     pub next: Option<String>,
 }
 
-/// The log.
+/// The audit log: who has changed what through the API, kept in the store.
 #[derive(Debug)]
 pub struct Audit {
     records: Records,

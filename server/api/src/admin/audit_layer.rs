@@ -13,7 +13,7 @@ use super::audit::{AuditEntry, Audited, PAGE_MAX, is_cursor};
 use crate::auth::Principal;
 use crate::params::Query;
 use crate::problem::Problem;
-use crate::router::Stranger;
+use crate::reach::Stranger;
 use crate::routes::Routes;
 use crate::{Answer, Fault, RequestId, Shared};
 
@@ -101,7 +101,7 @@ pub(crate) async fn record(
             .get::<RequestId>()
             .map(|id| id.as_str().to_owned())
             .unwrap_or_default(),
-        app: crate::router::app_of(&path),
+        app: crate::reach::app_of(&path),
         action: format!("{} {path}", request.method()),
         before: Value::Null,
         after: Value::Null,

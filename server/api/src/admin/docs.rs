@@ -114,7 +114,7 @@ pub(crate) struct NewCertificate {
     items: Vec<CertificateRecord>,
 }
 
-/// A token.
+/// A new token. Show it to its user: the server cannot show it again.
 #[derive(ToSchema)]
 #[allow(dead_code, reason = "only its schema is used")]
 pub(crate) struct Issued {

@@ -1,4 +1,4 @@
-//! `/api/v1/keys`.
+//! The calls of `/api/v1/keys`, by which API keys are made, rotated and revoked.
 
 use axum::extract::State;
 use axum::http::StatusCode;

@@ -30,7 +30,7 @@ pub const OVERLAP_MS: u64 = 86_400_000;
 /// Longest such time, in milliseconds: 30 days.
 pub const OVERLAP_MS_MAX: u64 = 30 * 86_400_000;
 
-/// The keys.
+/// All API keys of the server: in memory to be checked, in the store to last.
 #[derive(Debug)]
 pub struct KeyBook {
     records: Records,

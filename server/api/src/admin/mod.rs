@@ -57,7 +57,7 @@ pub struct Admin {
     pub bans: Arc<BanBook>,
     /// Who has changed what.
     pub audit: Arc<Audit>,
-    /// The apps.
+    /// Keeps the apps and their settings; its calls wait for the disk.
     pub registry: Arc<dyn Registry>,
     /// Files that users have uploaded.
     pub files: Arc<dyn Files>,

@@ -46,7 +46,7 @@ pub(crate) struct IssueWish {
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct InspectWish {
-    /// The token.
+    /// The text of the token, as a client would log in with it.
     token: String,
     /// Who would log in with it; left out = whom it names.
     #[serde(default)]
@@ -57,7 +57,7 @@ pub(crate) struct InspectWish {
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RevokeWish {
-    /// This token.
+    /// The text of one token to take back.
     #[serde(default)]
     token: Option<String>,
     /// Tokens of this user.

@@ -15,7 +15,7 @@ use crate::{Answer, Shared, json};
 /// Events of one call at most. Source: rest 3.
 const EVENTS_MAX: usize = 1_000;
 
-/// `GET …/rtm/vendor/user_events`.
+/// `GET …/rtm/vendor/user_events`: takes logins and logouts out of the app's queue.
 pub(crate) async fn of_users(
     state: State<Shared>,
     caller: Caller,
@@ -25,7 +25,7 @@ pub(crate) async fn of_users(
     take(state, caller, id, query, EventQueue::Users).await
 }
 
-/// `GET …/rtm/vendor/channel_events`.
+/// `GET …/rtm/vendor/channel_events`: takes joins and leaves out of the app's queue.
 pub(crate) async fn of_channels(
     state: State<Shared>,
     caller: Caller,

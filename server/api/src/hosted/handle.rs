@@ -75,9 +75,10 @@ pub(super) fn unix_ms_of(text: &str) -> Option<u64> {
     let time = humantime::parse_rfc3339(&format!("{time}Z")).ok()?;
     let time = time.duration_since(UNIX_EPOCH).ok()?;
     let offset = Duration::from_secs(60 * offset_min.unsigned_abs());
-    let time = match offset_min > 0 {
-        true => time.checked_sub(offset)?,
-        false => time.checked_add(offset)?,
+    let time = if offset_min > 0 {
+        time.checked_sub(offset)?
+    } else {
+        time.checked_add(offset)?
     };
     u64::try_from(time.as_millis()).ok()
 }

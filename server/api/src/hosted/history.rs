@@ -41,17 +41,17 @@ pub(crate) struct HistoryQuery {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Filter {
-    /// A user.
+    /// The user id of the sender; left out or empty = anybody.
     source: Option<String>,
     /// A user or a channel.
     destination: Option<String>,
-    /// UTC, `yyyy-mm-ddThh:mm:ssZ`.
+    /// Messages from this time on. UTC, `yyyy-mm-ddThh:mm:ssZ`.
     start_time: String,
-    /// See `start_time`.
+    /// Messages up to this time, inclusive. UTC, `yyyy-mm-ddThh:mm:ssZ`.
     end_time: String,
 }
 
-/// `POST …/rtm/message/history/query`.
+/// `POST …/rtm/message/history/query`: checks a query, and says where to fetch its result.
 pub(crate) async fn create(
     State(api): State<Shared>,
     caller: Caller,
@@ -99,7 +99,7 @@ pub(crate) async fn create(
     }))
 }
 
-/// `GET …/rtm/message/history/query/{handle}`.
+/// `GET …/rtm/message/history/query/{handle}`: the messages that the query in the handle finds.
 pub(crate) async fn fetch(
     State(api): State<Shared>,
     caller: Caller,
@@ -134,7 +134,7 @@ pub(crate) async fn fetch(
     }))
 }
 
-/// `GET …/rtm/message/history/count`.
+/// `GET …/rtm/message/history/count`: how many messages a query would find.
 pub(crate) async fn count(
     State(api): State<Shared>,
     caller: Caller,

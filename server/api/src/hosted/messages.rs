@@ -42,7 +42,7 @@ pub(crate) struct PeerMessage {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ChannelMessage {
-    /// The channel.
+    /// The name of the channel that gets the message.
     channel_name: String,
     /// Keep it in the history.
     #[serde(default)]
@@ -51,7 +51,7 @@ pub(crate) struct ChannelMessage {
     payload: String,
 }
 
-/// `POST …/rtm/users/{user}/peer_messages`.
+/// `POST …/rtm/users/{user}/peer_messages`: sends a text to a user, in the name of another.
 pub(crate) async fn to_peer(
     State(api): State<Shared>,
     caller: Caller,
@@ -92,7 +92,7 @@ pub(crate) async fn to_peer(
     once(&caller, keyed, work).await
 }
 
-/// `POST …/rtm/users/{user}/channel_messages`.
+/// `POST …/rtm/users/{user}/channel_messages`: sends a text to a channel, in a user's name.
 pub(crate) async fn to_channel(
     State(api): State<Shared>,
     caller: Caller,

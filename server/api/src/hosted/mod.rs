@@ -11,7 +11,7 @@ use tidings_wire::proto::{Message, message};
 
 use crate::routes::Routes;
 
-/// The routes.
+/// Routes at the paths of the hosted service's API, 1.x and 2.x.
 pub(crate) fn routes() -> Routes {
     let user = "/dev/v2/project/{app}/rtm/users/{user}";
     let mut router = Routes::new();

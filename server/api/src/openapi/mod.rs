@@ -1,5 +1,5 @@
-//! The API's description: OpenAPI 3.1, from the handlers and, for those that answer with objects of their areas, from
-//! the table in `rows`.
+//! The API's description: OpenAPI 3.1, from the handlers and, for those that answer with objects of
+//! their areas, from the table in `rows`.
 
 mod rows;
 #[cfg(test)]

@@ -120,7 +120,7 @@ impl Owner {
     }
 }
 
-/// Shows attributes.
+/// Shows a user's attributes, and who changed each one last and when.
 #[utoipa::path(
     get, path = "/api/v1/apps/{app}/users/{user}/attributes", tag = "Attributes",
     params(
@@ -195,7 +195,7 @@ pub(crate) async fn write(
     json(&serde_json::json!({ "attributes": given.attributes }))
 }
 
-/// Deletes attributes.
+/// Deletes a user's attributes: those that `keys` names, or all of them.
 #[utoipa::path(
     delete, path = "/api/v1/apps/{app}/users/{user}/attributes", tag = "Attributes",
     params(
@@ -218,9 +218,10 @@ pub(crate) async fn delete(
     query.end()?;
     let owner = Owner::of(&params)?;
     let from = owner.caller(&caller, from.as_deref())?;
-    let how = match keys.is_empty() {
-        true => AttributeWrite::Clear,
-        false => AttributeWrite::Delete,
+    let how = if keys.is_empty() {
+        AttributeWrite::Clear
+    } else {
+        AttributeWrite::Delete
     };
     let attributes = keys.into_iter().map(|key| Attribute {
         key,

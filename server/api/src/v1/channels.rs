@@ -18,7 +18,7 @@ use crate::problem::{Fault, Problem};
 use crate::stored::strange;
 use crate::{Answer, Shared, json};
 
-/// A channel.
+/// A channel by name, and how many users are in it.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Channel {
     name: String,
@@ -196,8 +196,9 @@ pub(crate) fn no_fields(body: &[u8]) -> Result<(), Fault> {
     #[derive(serde::Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Nothing {}
-    match body.is_empty() {
-        true => Ok(()),
-        false => crate::body::parse::<Nothing>(body).map(|Nothing {}| ()),
+    if body.is_empty() {
+        Ok(())
+    } else {
+        crate::body::parse::<Nothing>(body).map(|Nothing {}| ())
     }
 }

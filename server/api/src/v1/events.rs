@@ -1,4 +1,5 @@
-//! The stream of an app's events: by cursor with a long poll, and by server-sent events. Source: rest 12.
+//! The stream of an app's events: by cursor with a long poll, and by server-sent events. Source:
+//! rest 12.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -80,7 +81,8 @@ pub(crate) async fn list(State(api): State<Shared>, caller: Caller, mut query: Q
     json(&value!({ "items": items, "next": page.next.to_string() }))
 }
 
-/// The same as server-sent events, for as long as the caller reads; `Last-Event-ID` goes on where a stream has ended.
+/// The same as server-sent events, for as long as the caller reads; `Last-Event-ID` goes on where a
+/// stream has ended.
 #[utoipa::path(
     get, path = "/api/v1/apps/{app}/events/stream", tag = "Events",
     params(

@@ -122,7 +122,8 @@ pub(crate) struct NewInvitation {
     channel: String,
 }
 
-/// Sends an invitation; it ends by the callee's answer, by `DELETE`, or by its time. Events tell how.
+/// Sends an invitation; it ends by the callee's answer, by `DELETE`, or by its time. Events tell
+/// how.
 #[utoipa::path(
     post, path = "/api/v1/apps/{app}/invitations", tag = "Invitations",
     params(("app" = String, Path, description = "App id")),

@@ -18,7 +18,7 @@ pub(crate) struct Page<T> {
 }
 
 impl<T: Serialize> Page<T> {
-    /// The answer.
+    /// Status 200 and this page as JSON; `next` is the cursor of the page after it.
     pub(crate) fn answer(items: Vec<T>, next: Option<String>) -> Answer {
         json(&Self { items, next })
     }

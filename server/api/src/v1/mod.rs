@@ -18,7 +18,7 @@ use serde_json::json;
 use crate::Answer;
 use crate::routes::Routes;
 
-/// The routes.
+/// Routes of `/api/v1` about messages, events, users, channels and invitations.
 pub(crate) fn routes() -> Routes {
     let app = |rest: &str| format!("/api/v1/apps/{{app}}{rest}");
     let of_user = get(attributes::get)

@@ -78,8 +78,8 @@ pub(crate) struct Receipt {
     channel: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     user: Option<String>,
-    /// `sent`: the server has it; `delivered`: the receiver has it; `stored`: it is kept for the receiver; `offline`:
-    /// nobody is there; `failed`: see `error`.
+    /// `sent`: the server has it; `delivered`: the receiver has it; `stored`: it is kept for the
+    /// receiver; `offline`: nobody is there; `failed`: see `error`.
     outcome: &'static str,
     /// Names the message, where the receiver is told a name.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -20,19 +20,19 @@ macro_rules! page {
 }
 
 page!(
-    /// Sessions.
+    /// One page of the sessions of an app.
     SessionPage of Session
 );
 page!(
-    /// Channels.
+    /// One page of the channels that have members.
     ChannelPage of Channel
 );
 page!(
-    /// Members.
+    /// One page of the members of a channel.
     MemberPage of Member
 );
 page!(
-    /// Invitations.
+    /// One page of the invitations under way.
     InvitationPage of Invitation
 );
 page!(
@@ -40,7 +40,7 @@ page!(
     PresencePage of Presence
 );
 page!(
-    /// Messages.
+    /// One page of the messages that are kept.
     MessagePage of StoredMessage
 );
 
@@ -85,7 +85,7 @@ pub(crate) struct StoredMessage {
 #[derive(ToSchema)]
 #[allow(dead_code, reason = "only its schema is used")]
 pub(crate) struct Ended {
-    /// How many.
+    /// How many sessions, or invitations, were ended.
     ended: u32,
     /// The id of the ban, if there is one.
     ban: Option<u64>,
@@ -119,7 +119,7 @@ pub(crate) struct Invited {
     id: String,
 }
 
-/// Events.
+/// One page of an app's events, the oldest first.
 #[derive(ToSchema)]
 #[allow(dead_code, reason = "only its schema is used")]
 pub(crate) struct EventPage {
@@ -146,8 +146,8 @@ pub(crate) struct Event {
     order: Option<u64>,
     user_order: Option<u64>,
     channel_order: Option<u64>,
-    /// When the login came that it belongs to, Unix milliseconds: a logout with an earlier one than the newest login's
-    /// is no news any more.
+    /// When the login came that it belongs to, Unix milliseconds: a logout with an earlier one than
+    /// the newest login's is no news any more.
     login_ms: Option<u64>,
     /// Names the login.
     session: Option<String>,
@@ -165,7 +165,7 @@ pub(crate) struct Event {
 #[derive(ToSchema)]
 #[allow(dead_code, reason = "only its schema is used")]
 pub(crate) struct Version {
-    /// Always `tidings`.
+    /// The name of the server software, always `tidings`.
     name: String,
     version: String,
 }

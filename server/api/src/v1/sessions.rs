@@ -19,7 +19,7 @@ use crate::problem::{Fault, Problem};
 use crate::stored::strange;
 use crate::{Answer, Api, Shared, json};
 
-/// A login.
+/// A session: one login of a user.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Session {
     /// Names it, also for `DELETE`.
@@ -132,7 +132,7 @@ impl Wanted {
     }
 }
 
-/// Lists sessions.
+/// Lists the sessions of an app that fit all the filters given.
 #[utoipa::path(
     get, path = "/api/v1/apps/{app}/sessions", tag = "Sessions",
     params(

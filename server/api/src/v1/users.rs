@@ -22,7 +22,7 @@ const USERS_MAX: usize = 256;
 /// Longest ban of a disconnect, in seconds: a year. Source: rest 11.3.
 const BAN_SECONDS_MAX: u64 = 365 * 86_400;
 
-/// A user.
+/// A user as the server sees it now.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct User {
     user: String,

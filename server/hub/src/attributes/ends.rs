@@ -1,4 +1,5 @@
-//! When attributes end: with their owner, or, where nobody saw the owner go, when a sweep finds them.
+//! When attributes end: with their owner, or, where nobody saw the owner go, when a sweep finds
+//! them.
 
 use tidings_fault::fault;
 use tidings_wire::names::AppId;
@@ -38,7 +39,8 @@ impl Attributes {
         kernel.store_and_forget(op, out);
     }
 
-    /// The attributes of a user whose client was lost without a window to resume outlive it by the grace.
+    /// The attributes of a user whose client was lost without a window to resume outlive it by the
+    /// grace.
     pub(crate) fn drop_user_attributes_late(
         key: SessionKey,
         kernel: &mut Kernel,
@@ -84,7 +86,8 @@ impl Attributes {
         kernel.store_and_forget(op, out);
     }
 
-    /// Begins to look for attributes that outlive their owner: of users after a crash, of channels always.
+    /// Begins to look for attributes that outlive their owner: of users after a crash, of channels
+    /// always.
     pub(crate) fn start_sweeps(kernel: &mut Kernel) {
         // Users from before a restart have the presence grace to come back (contract PRE-1).
         let first_ms = tidings_wire::limits::PRESENCE_GRACE_MS + SWEEP_MS;
@@ -197,7 +200,8 @@ impl Attributes {
         }
     }
 
-    /// An owner that is in use is touched, so that the next sweeps pass it by; one that is not loses its attributes.
+    /// An owner that is in use is touched, so that the next sweeps pass it by; one that is not
+    /// loses its attributes.
     pub(crate) fn settle_owner(
         owner: AttributeOwner,
         is_in_use: bool,

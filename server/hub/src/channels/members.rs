@@ -1,8 +1,8 @@
 //! Who is in a channel: the replica that each interested hub keeps, folded from the channel topic.
 //!
-//! Each hub is the only authority on its own members and numbers its changes (`epoch`, `seq`); the others
-//! apply them in order and ask for a snapshot when one is missing. A user counts once, however many of its
-//! sessions are members.
+//! Each hub is the only authority on its own members and numbers its changes (`epoch`, `seq`); the
+//! others apply them in order and ask for a snapshot when one is missing. A user counts once,
+//! however many of its sessions are members.
 
 use std::collections::BTreeMap;
 
@@ -46,8 +46,8 @@ struct Present {
 
 /// The members of a channel.
 ///
-/// Cost, with n members in all and s in a snapshot: a change is O(sessions of its user); a snapshot is applied in
-/// O(n + s) and made in O(n); all snapshots together are made in O(n + hubs).
+/// Cost, with n members in all and s in a snapshot: a change is O(sessions of its user); a snapshot
+/// is applied in O(n + s) and made in O(n); all snapshots together are made in O(n + hubs).
 #[derive(Debug)]
 pub(crate) struct Members {
     /// Each user with its sessions.

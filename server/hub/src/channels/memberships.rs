@@ -78,8 +78,8 @@ impl Channels {
         let is_new = self.become_interested(&channel, kernel, out);
         self.publish_membership(&channel, key, Own::Join { caller }, kernel, out);
         if is_new {
-            // Order: asked after the change was published. What comes before that change is then in the answers,
-            // or is left over from an earlier interest of ours; so none of it counts.
+            // Order: asked after the change was published. What comes before that change is then in
+            // the answers, or is left over from an earlier interest of ours; so none of it counts.
             let pending = ChannelAsk::Members(channel.clone());
             let asked = (Topic::Channel(channel), Question::Members);
             self.ask(kernel, asked, pending, out);
@@ -105,7 +105,8 @@ impl Channels {
         true
     }
 
-    /// Publishes a change of one of our members and remembers it until it comes back in the topic's order.
+    /// Publishes a change of one of our members and remembers it until it comes back in the topic's
+    /// order.
     pub(crate) fn publish_membership(
         &mut self,
         key: &ChannelKey,

@@ -18,7 +18,8 @@ use crate::kernel::caller::Caller;
 use crate::kernel::maps::{Map, NumberMap, SeededHasher, number_map};
 use crate::moderation::Moderation;
 
-/// Publications kept while the members are being fetched; beyond it the hub goes on and repairs later.
+/// Publications kept while the members are being fetched; beyond it the hub goes on and repairs
+/// later.
 pub(crate) const HELD_MAX: usize = 16_384;
 
 /// The channels of this hub.
@@ -95,8 +96,8 @@ impl Channels {
 #[derive(Debug)]
 pub(crate) struct Channel {
     pub(crate) key: Arc<ChannelKey>,
-    /// Sessions of this hub that get the channel's messages: its members, and former members that were gone
-    /// but can still resume.
+    /// Sessions of this hub that get the channel's messages: its members, and former members that
+    /// were gone but can still resume.
     pub(crate) locals: IndexMap<SessionKey, SessionId, SeededHasher>,
     /// Members on all hubs.
     pub(crate) members: Members,
@@ -104,9 +105,11 @@ pub(crate) struct Channel {
     pub(crate) epoch: u64,
     pub(crate) seq: u64,
     pub(crate) sync: Sync,
-    /// This hub's first change has come back: what follows is of this interest in the channel, not of an earlier one.
+    /// This hub's first change has come back: what follows is of this interest in the channel, not
+    /// of an earlier one.
     pub(crate) is_current: bool,
-    /// What this hub has published and not yet seen in the topic's order. Bound: open requests and memberships.
+    /// What this hub has published and not yet seen in the topic's order. Bound: open requests and
+    /// memberships.
     pub(crate) published: VecDeque<Published>,
     pub(crate) count_told_ms: Option<u64>,
     pub(crate) has_count_timer: bool,
@@ -208,7 +211,8 @@ pub(crate) struct Published {
     pub(crate) session: SessionKey,
     pub(crate) id: SessionId,
     pub(crate) what: Own,
-    /// Calls for the member list that came while this, a join, was on its way. Bound: open requests.
+    /// Calls for the member list that came while this, a join, was on its way. Bound: open
+    /// requests.
     pub(crate) member_lists: Vec<Caller>,
 }
 

@@ -95,8 +95,8 @@ fn what_was_under_way_from_an_earlier_interest_makes_no_ghost() {
     rig.echo();
     assert!(rig.hub.channels.known.is_empty());
     rig.request(0, join());
-    // Hub 1 has had a member meanwhile, which has left while nobody here listened: only its coming was still
-    // on its way.
+    // Hub 1 has had a member meanwhile, which has left while nobody here listened: only its coming
+    // was still on its way.
     rig.publish_from(1, "room", joined("ghost", 1, 1));
     rig.nobody();
     rig.publish_from(1, "room", joined("ghost", 1, 1));

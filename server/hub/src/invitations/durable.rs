@@ -1,7 +1,7 @@
 //! Durable first (contract INV-2): what has become of an invitation is written, then told.
 //!
-//! A decision counts at once for what is decided after it. The store answers the writes of one caller in their order,
-//! so what follows from them is told in their order, too.
+//! A decision counts at once for what is decided after it. The store answers the writes of one
+//! caller in their order, so what follows from them is told in their order, too.
 
 use tidings_fault::fault;
 use tidings_wire::codes::Outcome;
@@ -235,7 +235,8 @@ impl Invitations {
         kernel.store_and_forget(op, out);
     }
 
-    /// Somebody else has written the record: a newer login that has taken it over, or what was left of an older one.
+    /// Somebody else has written the record: a newer login that has taken it over, or what was left
+    /// of an older one.
     fn yield_invitation(
         &mut self,
         caller: &UserKey,
@@ -287,8 +288,8 @@ impl Invitations {
         self.write_invitation(caller, id, told, kernel, out);
     }
 
-    /// The store does not take the record: an invitation that is not taken yet is refused, any other one ends
-    /// without a call. Nothing of it can be durable, so both sides are told so.
+    /// The store does not take the record: an invitation that is not taken yet is refused, any
+    /// other one ends without a call. Nothing of it can be durable, so both sides are told so.
     fn give_invitation_up(
         &mut self,
         caller: &UserKey,

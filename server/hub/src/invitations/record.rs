@@ -1,5 +1,6 @@
-//! An invitation as it is written down. Its times are kept as spans, since the clock of the next process may be
-//! another; what has passed between two processes is measured by a clock that the machine keeps (contract CRA-7).
+//! An invitation as it is written down. Its times are kept as spans, since the clock of the next
+//! process may be another; what has passed between two processes is measured by a clock that the
+//! machine keeps (contract CRA-7).
 
 use bytes::Bytes;
 use prost::Message as _;
@@ -101,7 +102,8 @@ struct InvitationRecord {
     /// The hub that has written this.
     #[prost(uint32, tag = "13")]
     hub: u32,
-    /// When this was written, on both clocks, and which start of the machine the monotonic one counts from.
+    /// When this was written, on both clocks, and which start of the machine the monotonic one
+    /// counts from.
     #[prost(uint64, tag = "14")]
     written_ts: u64,
     #[prost(uint64, tag = "15")]
@@ -127,8 +129,8 @@ pub(crate) struct RecordClock {
 }
 
 impl RecordClock {
-    /// What has passed since a record was written, in milliseconds. The wall clock is asked only when the machine
-    /// was restarted: nothing else has run since.
+    /// What has passed since a record was written, in milliseconds. The wall clock is asked only
+    /// when the machine was restarted: nothing else has run since.
     fn passed_ms(self, record: &InvitationRecord) -> u64 {
         if record.boot != 0 && record.boot == self.boot {
             self.node_ms.saturating_sub(record.written_ms)
@@ -147,7 +149,8 @@ pub(crate) struct Origin {
     pub(crate) passed_ms: u64,
 }
 
-/// How a record says that what rings at this callee has ended; `Some(None)` = it has not. `None`: no such record.
+/// How a record says that what rings at this callee has ended; `Some(None)` = it has not. `None`:
+/// no such record.
 pub(crate) fn end_by_record(
     stored: &StoredInvitation,
     callee: &UserKey,
@@ -205,10 +208,11 @@ impl Invitation {
         Bytes::from(record.encode_to_vec())
     }
 
-    /// An invitation that nobody owns, with what its record says beside. `None`: this version has not written it.
+    /// An invitation that nobody owns, with what its record says beside. `None`: this version has
+    /// not written it.
     ///
-    /// The callee's client must be found again, and a caller's client that was being asked is asked again: their
-    /// sessions are another now.
+    /// The callee's client must be found again, and a caller's client that was being asked is asked
+    /// again: their sessions are another now.
     pub(crate) fn from_record(
         stored: &StoredInvitation,
         clock: RecordClock,

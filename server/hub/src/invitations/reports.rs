@@ -1,5 +1,5 @@
-//! What a restart or a lost session leaves behind: invitations that the caller's client takes over with its next login,
-//! which lists those that it holds open (contract INV-6).
+//! What a restart or a lost session leaves behind: invitations that the caller's client takes over
+//! with its next login, which lists those that it holds open (contract INV-6).
 
 use tidings_fault::fault;
 use tidings_wire::limits::{INVITATION_DECISION_WAIT_MS, INVITATION_KEEP_MS};
@@ -19,15 +19,15 @@ use crate::store_ops::{InvitationName, StoreAnswer, StoreOp, StoredInvitation};
 /// Records read at once after a start.
 const PAGE: usize = 256;
 
-/// What may be left of the process before has ended by then, in milliseconds after the start: the longest deadline and
-/// room for the rest.
+/// What may be left of the process before has ended by then, in milliseconds after the start: the
+/// longest deadline and room for the rest.
 const LEFT_MS: u64 = INVITATION_DECISION_WAIT_MS + 15_000;
 
 impl Invitations {
     // ------------------------------------------------------------ after a start
 
-    /// Begins to read what the process before has left. Of `hubs` hubs, each takes what the hub of its name has
-    /// written.
+    /// Begins to read what the process before has left. Of `hubs` hubs, each takes what the hub of
+    /// its name has written.
     pub(crate) fn handle_load(
         &mut self,
         hubs: u16,
@@ -304,7 +304,8 @@ impl Invitations {
         }
     }
 
-    /// A new session's client holds this open, by its record: it is written here from now on, and nowhere else.
+    /// A new session's client holds this open, by its record: it is written here from now on, and
+    /// nowhere else.
     fn take_over(
         &mut self,
         caller: &UserKey,
@@ -333,8 +334,8 @@ impl Invitations {
         Self::tell_writer(caller.clone(), word, out);
     }
 
-    /// Another hub goes on with what its record said at this revision: what was left of it here gives way at once,
-    /// or it would ring after its end.
+    /// Another hub goes on with what its record said at this revision: what was left of it here
+    /// gives way at once, or it would ring after its end.
     pub(crate) fn drop_taken_over(
         &mut self,
         caller: &UserKey,

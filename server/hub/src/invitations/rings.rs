@@ -26,7 +26,8 @@ use crate::kernel::timers::Timer;
 use crate::kernel::users::Stage;
 use crate::store_ops::{InvitationName, StoreAnswer, StoreOp};
 
-/// After ringing this long, in milliseconds, an invitation's record is read again: its end should have arrived by now.
+/// After ringing this long, in milliseconds, an invitation's record is read again: its end should
+/// have arrived by now.
 const RING_CHECK_MS: u64 = INVITATION_DECISION_WAIT_MS + 15_000;
 
 /// When it is looked up after a restart, or after a look that failed, in milliseconds.
@@ -163,7 +164,8 @@ impl Invitations {
         }
     }
 
-    /// The callee accepts or refuses. If it has ended in the meantime, its client has been told already.
+    /// The callee accepts or refuses. If it has ended in the meantime, its client has been told
+    /// already.
     pub(crate) fn handle_decision(
         caller: Caller,
         id: &[u8],
@@ -242,8 +244,8 @@ impl Invitations {
     fn end_ring_at(session: &mut Session, index: usize, end: InvitationEnd, out: &mut dyn Sink) {
         debug_assert!(index < session.invitations.rings.len(), "it does not ring");
         let ringing = session.invitations.rings.remove(index);
-        // A ring that is still on its way must not be heard after the end. The end is told anyway: the
-        // client may have had the ring without our knowing.
+        // A ring that is still on its way must not be heard after the end. The end is told anyway:
+        // the client may have had the ring without our knowing.
         session.outbox.withdraw(ringing.sseq);
         let frame = encode_server(Kind::RemoteInvitationEnded(RemoteInvitationEnded {
             id: Bytes::copy_from_slice(&ringing.id.0),
@@ -254,8 +256,8 @@ impl Invitations {
 
     // ------------------------------------------------------------ does it ring still?
 
-    /// The word of an end can be lost with the hub that would have told it, or come before a session is back after
-    /// a restart: what rings for long is looked up in its record.
+    /// The word of an end can be lost with the hub that would have told it, or come before a
+    /// session is back after a restart: what rings for long is looked up in its record.
     pub(crate) fn check_ring(
         &mut self,
         key: SessionKey,

@@ -88,7 +88,8 @@ pub(crate) struct Ringing {
     pub(crate) is_received: bool,
     /// Whether it still rings is being looked up; what is decided until then is told afterwards.
     pub(crate) is_checked: bool,
-    /// What the callee has decided: told again with the next ring, as the caller's hub may not have had it.
+    /// What the callee has decided: told again with the next ring, as the caller's hub may not have
+    /// had it.
     pub(crate) decision: Option<Decision>,
 }
 

@@ -16,8 +16,8 @@ use crate::kernel::maps::{Map, NumberMap, SeededHasher, number_map};
 use crate::kernel::stores::StoreTag;
 use crate::store_ops::StoreOp;
 
-/// How long a callee that was lost while an invitation rings on may take to come back, in milliseconds. Source:
-/// signaling 8.2, of a callee that is offline.
+/// How long a callee that was lost while an invitation rings on may take to come back, in
+/// milliseconds. Source: signaling 8.2, of a callee that is offline.
 pub(crate) const CALLEE_BACK_WAIT_MS: u64 = 20_000;
 
 /// An invitation until both sides are told its end.
@@ -28,7 +28,8 @@ pub(crate) struct Invitation {
     pub(crate) number: u64,
     /// The login that has sent it, or has taken it over.
     pub(crate) session: SessionId,
-    /// Its caller's session here; `None` = the session is lost, and its client may take the invitation over.
+    /// Its caller's session here; `None` = the session is lost, and its client may take the
+    /// invitation over.
     pub(crate) owner: Option<SessionKey>,
     /// Of its record, as of the last write that the store was given.
     pub(crate) revision: u64,
@@ -40,26 +41,28 @@ pub(crate) struct Invitation {
     pub(crate) is_received: bool,
     /// The callee was there at some time since it was sent.
     pub(crate) was_callee_there: bool,
-    /// When it was sent, in monotonic milliseconds: every deadline counts from here (contract INV-7), but for
-    /// invitations that ring on.
+    /// When it was sent, in monotonic milliseconds: every deadline counts from here (contract
+    /// INV-7), but for invitations that ring on.
     pub(crate) sent_ms: u64,
     /// It was sent from outside: nobody owns it, and whoever is invited need only accept.
     pub(crate) is_from_outside: bool,
-    /// It rings until one side ends it; the callee's client, if lost, is waited for until this time, in monotonic
-    /// milliseconds.
+    /// It rings until one side ends it; the callee's client, if lost, is waited for until this
+    /// time, in monotonic milliseconds.
     pub(crate) rings_on: Option<u64>,
 }
 
 /// Invitations that users of this hub have sent.
 #[derive(Debug)]
 pub(crate) struct Invitations {
-    /// By who has sent them. Bound: `INVITATIONS_OPEN_MAX` per session, and what a restart has left.
+    /// By who has sent them. Bound: `INVITATIONS_OPEN_MAX` per session, and what a restart has
+    /// left.
     pub(crate) sent: Map<UserKey, Vec<Invitation>>,
     /// As in [`crate::Input::Load`].
     pub(crate) boot: u64,
     /// Until then, in monotonic milliseconds, there may be invitations that nobody owns.
     pub(crate) leftovers_until_ms: u64,
-    /// Store operations under way, by their tickets. Bound: each belongs to an invitation, or to the start.
+    /// Store operations under way, by their tickets. Bound: each belongs to an invitation, or to
+    /// the start.
     pub(crate) stores: NumberMap<InvitationStore>,
 }
 
@@ -107,7 +110,8 @@ impl Invitations {
 
 #[derive(Debug)]
 pub(crate) enum State {
-    /// It has not reached the callee's client; it is offered again at this time, in monotonic milliseconds.
+    /// It has not reached the callee's client; it is offered again at this time, in monotonic
+    /// milliseconds.
     Pending { again_ms: u64 },
     /// The callee's client has it.
     Ringing,
@@ -121,8 +125,8 @@ pub(crate) enum State {
 }
 
 impl Invitation {
-    /// An invitation that is sent now, to be offered when its record is durable. `from`: its caller,
-    /// its session or what stands for one, and who owns it.
+    /// An invitation that is sent now, to be offered when its record is durable. `from`: its
+    /// caller, its session or what stands for one, and who owns it.
     pub(crate) fn new(
         id: InvitationId,
         (user, session, owner): (&UserKey, SessionId, Option<SessionKey>),
@@ -195,8 +199,8 @@ pub(crate) enum Told {
     Received,
     /// The callee accepts: is it still open at the caller's client?
     AcceptAsked,
-    /// The caller's new session has taken it over: it is told where it stood when that was written. What comes later
-    /// is told with its own write.
+    /// The caller's new session has taken it over: it is told where it stood when that was written.
+    /// What comes later is told with its own write.
     TakenOver {
         is_received: bool,
         is_accepting: bool,

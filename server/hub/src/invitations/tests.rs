@@ -67,7 +67,8 @@ impl Alone {
         self.give(Input::Frame { connection, frame })
     }
 
-    /// Gives an input and answers every question with silence of the bus. Returns what alice is sent.
+    /// Gives an input and answers every question with silence of the bus. Returns what alice is
+    /// sent.
     fn give(&mut self, input: Input) -> Vec<Kind> {
         let mut inputs = std::collections::VecDeque::from([input]);
         let mut sent = Vec::new();

@@ -19,12 +19,14 @@ impl Kernel {
         }
     }
 
-    /// The age at which something is deleted: never, while the wall clock is not believed (contract CRA-7).
+    /// The age at which something is deleted: never, while the wall clock is not believed (contract
+    /// CRA-7).
     pub(crate) fn deletion_age_ms(&self, age_ms: u64) -> u64 {
         self.deletion_age_before(age_ms, 0)
     }
 
-    /// The same for what is deleted because something with this stamp is added, which may be another hub's.
+    /// The same for what is deleted because something with this stamp is added, which may be
+    /// another hub's.
     pub(crate) fn deletion_age_before(&self, age_ms: u64, stamp_ms: u64) -> u64 {
         if self.clock.wall.is_believed(stamp_ms.max(self.now.unix_ms)) {
             age_ms
@@ -38,7 +40,8 @@ impl Kernel {
         unix_ms.saturating_add(self.now.unix_ms.saturating_sub(self.clock.wall.unix_ms()))
     }
 
-    /// Whether the end of something is over: never, while the wall clock is not believed (contract CRA-7).
+    /// Whether the end of something is over: never, while the wall clock is not believed (contract
+    /// CRA-7).
     pub(crate) fn is_over(&self, end_ts: u64) -> bool {
         end_ts <= self.now.unix_ms && self.clock.wall.is_believed(self.now.unix_ms)
     }

@@ -1,7 +1,7 @@
 //! Questions to other hubs that are on their way: a ledger of numbers and deadlines.
 //!
-//! It knows no feature's types. Whoever asks keeps what it asked for under the number that it is given, and is told by
-//! that number what has become of the question.
+//! It knows no feature's types. Whoever asks keeps what it asked for under the number that it is
+//! given, and is told by that number what has become of the question.
 
 use std::collections::VecDeque;
 
@@ -45,13 +45,14 @@ pub(crate) struct AskRule {
     pub(crate) hangs: Hangs,
     /// Whether this answer settles the question, whatever other hubs will say.
     pub(crate) is_decided_by: fn(&Answer) -> bool,
-    /// Whether the answers of some hubs will do when the others are silent. If not, silence of one is silence of all:
-    /// what hangs on the question cannot be taken back.
+    /// Whether the answers of some hubs will do when the others are silent. If not, silence of one
+    /// is silence of all: what hangs on the question cannot be taken back.
     pub(crate) takes_some: bool,
 }
 
 impl AskRule {
-    /// The answer that counts: the decisive one, or what all of them amount to. `None`: there is none.
+    /// The answer that counts: the decisive one, or what all of them amount to. `None`: there is
+    /// none.
     pub(crate) fn best_of(&self, mut answers: Vec<(HubId, Answer)>) -> Option<(HubId, Answer)> {
         if let Some(at) = answers
             .iter()
@@ -103,7 +104,8 @@ struct Open {
     answers: Vec<(HubId, Answer)>,
 }
 
-/// The questions on their way. Each has a deadline; deadlines of one kind are in the order of asking.
+/// The questions on their way. Each has a deadline; deadlines of one kind are in the order of
+/// asking.
 #[derive(Debug, Default)]
 pub(crate) struct Asks {
     next: u64,
@@ -157,7 +159,8 @@ impl Asks {
         taken
     }
 
-    /// A hub has answered. `None`: the question is still open, or was settled before, since answers may come late.
+    /// A hub has answered. `None`: the question is still open, or was settled before, since answers
+    /// may come late.
     pub(crate) fn answer(&mut self, ask: AskId, from: HubId, answer: Answer) -> Option<Settled> {
         let open = self.open.get_mut(&ask.number)?;
         let is_decisive = (open.rule.is_decided_by)(&answer);

@@ -73,7 +73,8 @@ pub(crate) fn message_bytes(message: &Message) -> usize {
     }
 }
 
-/// The bytes that count against the limit, and the texts. Whether the file is there is the receiver's business.
+/// The bytes that count against the limit, and the texts. Whether the file is there is the
+/// receiver's business.
 pub(crate) fn check_file(file: Option<&File>) -> Result<(usize, [&[u8]; 2]), Error> {
     let id = file.map_or("", |file| file.media_id.as_str());
     match file {

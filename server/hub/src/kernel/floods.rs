@@ -1,4 +1,5 @@
-//! Clients that stay far above a rate: refusing them costs, and they do not listen (contract OVL-3).
+//! Clients that stay far above a rate: refusing them costs, and they do not listen (contract
+//! OVL-3).
 
 use tidings_fault::fault;
 use tidings_wire::limits::{FLOOD_FACTOR, FLOOD_MS};
@@ -17,14 +18,16 @@ pub(crate) struct Flood {
     pub(crate) last_ms: u64,
 }
 
-/// The floods of one session. Only refused calls are looked at: what is within its rate costs nothing here.
+/// The floods of one session. Only refused calls are looked at: what is within its rate costs
+/// nothing here.
 ///
 /// Bound: the kinds of calls.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Floods(Vec<Flood>);
 
 impl Floods {
-    /// Counts a refused call. Returns whether its client has been above five times the rate for 10 s.
+    /// Counts a refused call. Returns whether its client has been above five times the rate for 10
+    /// s.
     pub(crate) fn count(&mut self, kind: Kind, rate: Rate, now_ms: u64) -> bool {
         let rate = Rate {
             calls: rate.calls.saturating_mul(FLOOD_FACTOR as u32 - 1),

@@ -79,7 +79,8 @@ impl Limiter {
         &mut self.buckets[at].1
     }
 
-    /// Counts something of whatever size, which is never refused: the next call is, while too much is owed.
+    /// Counts something of whatever size, which is never refused: the next call is, while too much
+    /// is owed.
     pub(crate) fn charge(&mut self, kind: Kind, amount: u64, rates: &Rates, now_ms: u64) {
         self.bucket(kind).charge(rates.get(kind), amount, now_ms);
     }

@@ -1,8 +1,9 @@
 //! What callers take: rates, debts for what calls have cost, and quotas of apps.
 //!
-//! A cost is known when the work is done. It is counted then, and the user's next call of that sort waits until it
-//! is paid off: one message to a channel of any size passes, and a stream of them goes at the pace that the user's
-//! share allows. This holds for clients of every kind, also for those whose rates somebody else limits.
+//! A cost is known when the work is done. It is counted then, and the user's next call of that sort
+//! waits until it is paid off: one message to a channel of any size passes, and a stream of them
+//! goes at the pace that the user's share allows. This holds for clients of every kind, also for
+//! those whose rates somebody else limits.
 
 use tidings_fault::fault;
 use tidings_wire::codes::{CloseCode, Outcome};
@@ -21,7 +22,8 @@ use crate::kernel::{Kernel, limiter};
 use crate::quotas::{Place, exceeded};
 use crate::rates::{self, Kind, Rates, Used, Word};
 
-/// A message that makes fewer bytes than this of itself is not counted: nobody is bothered by it at its rate.
+/// A message that makes fewer bytes than this of itself is not counted: nobody is bothered by it at
+/// its rate.
 pub(crate) const FAN_OUT_BYTES_MIN: usize = 4 * 1024;
 
 /// What a member list that other hubs are asked for is taken to hold until it is there.
@@ -45,7 +47,8 @@ impl Kind {
 }
 
 impl Kernel {
-    /// Whether what a session's calls cost is counted. Who speaks for a client limits its rates, not its costs.
+    /// Whether what a session's calls cost is counted. Who speaks for a client limits its rates,
+    /// not its costs.
     fn counts_costs(&self, key: SessionKey) -> bool {
         let Some(session) = self.sessions.get(key) else {
             // It has ended since it called: nothing is left to be counted on.
@@ -115,8 +118,8 @@ impl Kernel {
         }
     }
 
-    /// Answers a call that is over its rate. A client that does not heed such answers is sent away for a while; its
-    /// session can be resumed.
+    /// Answers a call that is over its rate. A client that does not heed such answers is sent away
+    /// for a while; its session can be resumed.
     pub(crate) fn refuse_rate(
         &mut self,
         caller: Caller,
@@ -258,8 +261,8 @@ impl Kernel {
         }
     }
 
-    /// Takes the login's place among those of its app. One that takes over from an older login of the same user has
-    /// its place in any case.
+    /// Takes the login's place among those of its app. One that takes over from an older login of
+    /// the same user has its place in any case.
     pub(crate) fn enter(&self, app: &AppId, takes_over: bool) -> Result<Option<Place>, Error> {
         let Some(listed) = self.config.apps.listed.get(app) else {
             return Ok(None);
@@ -277,7 +280,8 @@ impl Kernel {
         }
     }
 
-    /// Counts a message of which so many copies are made, or answers the request: the app's users together send too many.
+    /// Counts a message of which so many copies are made, or answers the request: the app's users
+    /// together send too many.
     pub(crate) fn take_quota(
         &mut self,
         caller: Caller,

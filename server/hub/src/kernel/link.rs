@@ -1,4 +1,5 @@
-//! The link between a session and its client: connections, clocks, and the one timer of each session.
+//! The link between a session and its client: connections, clocks, and the one timer of each
+//! session.
 
 use std::sync::Arc;
 
@@ -21,8 +22,8 @@ use crate::kernel::timers::Timer;
 use crate::kernel::users::Stage;
 use crate::kernel::{Kernel, Session};
 
-/// The hub's own clock is this much ahead, so that what was restored may be older than the process. Longer than
-/// anything that a session waits for. Milliseconds.
+/// The hub's own clock is this much ahead, so that what was restored may be older than the process.
+/// Longer than anything that a session waits for. Milliseconds.
 pub(crate) const HEAD_START_MS: u64 = 3_600_000;
 
 impl Kernel {
@@ -199,7 +200,8 @@ impl Kernel {
         }
     }
 
-    /// Sets the session's next look: the earliest of everything that can happen to it by time alone.
+    /// Sets the session's next look: the earliest of everything that can happen to it by time
+    /// alone.
     pub(crate) fn set_session_timer(&mut self, key: SessionKey) {
         let Some(session) = self.sessions.get_mut(key) else {
             // The session has just ended.
@@ -221,7 +223,8 @@ impl Kernel {
             PresenceState::Offline => heard + Session::window_ms(),
         });
         if session.presence.is_watched && session.connection.is_some() {
-            // A client that answers is silent from then on: the timer must not wait for the old ping's end.
+            // A client that answers is silent from then on: the timer must not wait for the old
+            // ping's end.
             due = due.min(self.now.mono_ms + HEARTBEAT_WATCHED_MS);
         }
         if let Some(token_due_ms) = session.token_due_ms() {

@@ -1,7 +1,7 @@
 //! Maps whose hashing is seeded: unguessable in production, repeatable in a simulation.
 //!
-//! Invariant: nothing iterates these maps towards an effect; order that can be seen comes from vectors and
-//! ordered maps.
+//! Invariant: nothing iterates these maps towards an effect; order that can be seen comes from
+//! vectors and ordered maps.
 
 #[expect(
     clippy::disallowed_types,
@@ -16,7 +16,8 @@ use siphasher::sip::SipHasher13;
 #[expect(clippy::disallowed_types, reason = "see above")]
 pub(crate) type Map<K, V> = HashMap<K, V, SeededHasher>;
 
-/// Makes SipHash-1-3 hashers with the hub's key: users choose names, and must not choose collisions.
+/// Makes SipHash-1-3 hashers with the hub's key: users choose names, and must not choose
+/// collisions.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SeededHasher {
     key: (u64, u64),
@@ -40,7 +41,8 @@ impl BuildHasher for SeededHasher {
     }
 }
 
-/// A map whose keys are numbers that the hub counts up itself: nobody chooses them, so that they need no seeded hash.
+/// A map whose keys are numbers that the hub counts up itself: nobody chooses them, so that they
+/// need no seeded hash.
 #[expect(clippy::disallowed_types, reason = "see above")]
 pub(crate) type NumberMap<V> = HashMap<u64, V, BuildHasherDefault<NumberHasher>>;
 

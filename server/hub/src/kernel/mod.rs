@@ -1,4 +1,5 @@
-//! What every feature works with: who is connected, who is logged in, time, chance, and what is under way.
+//! What every feature works with: who is connected, who is logged in, time, chance, and what is
+//! under way.
 
 pub(crate) mod ages;
 pub(crate) mod asks;
@@ -117,7 +118,8 @@ impl Kernel {
         }
     }
 
-    /// Asks a topic. What the answer is for is kept, under the number that is returned, by the feature that asks.
+    /// Asks a topic. What the answer is for is kept, under the number that is returned, by the
+    /// feature that asks.
     pub(crate) fn ask(
         &mut self,
         topic: Topic,
@@ -134,7 +136,8 @@ impl Kernel {
         ask.number
     }
 
-    /// Gives the store an operation. What it is for is kept, under the ticket that is returned, by the feature.
+    /// Gives the store an operation. What it is for is kept, under the ticket that is returned, by
+    /// the feature.
     pub(crate) fn store(&mut self, op: StoreOp, tag: StoreTag, out: &mut dyn Sink) -> Ticket {
         let ticket = self.stores.add(tag);
         out.emit(Effect::Store { ticket, op });

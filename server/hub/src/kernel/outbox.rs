@@ -1,8 +1,9 @@
-//! What a session has been sent and not yet confirmed: the server's half of "nothing lost, nothing twice".
+//! What a session has been sent and not yet confirmed: the server's half of "nothing lost, nothing
+//! twice".
 //!
-//! Numbers are counted on both sides and never written (protocol 2.2). The outbox keeps every numbered
-//! frame until it is confirmed, within bounds; what it must drop it remembers as a run with its sources, so
-//! that the client is told of every hole before anything later.
+//! Numbers are counted on both sides and never written (protocol 2.2). The outbox keeps every
+//! numbered frame until it is confirmed, within bounds; what it must drop it remembers as a run
+//! with its sources, so that the client is told of every hole before anything later.
 
 mod record;
 
@@ -24,8 +25,8 @@ use crate::ids::ChannelKey;
 /// Where a numbered frame came from: what a gap names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Source {
-    /// A reply or a notice to this session alone. Never dropped: a client that confirms none of them is a
-    /// slow consumer.
+    /// A reply or a notice to this session alone. Never dropped: a client that confirms none of
+    /// them is a slow consumer.
     Call,
     /// Peer messages. Never dropped, as above.
     Inbox,
@@ -42,8 +43,9 @@ impl Source {
     }
 }
 
-/// A numbered frame, shared by the outboxes of all sessions of this hub that it goes to: what each of them holds of
-/// it is a pointer. A hub is one thread's, so counting who holds it costs no atomic operation.
+/// A numbered frame, shared by the outboxes of all sessions of this hub that it goes to: what each
+/// of them holds of it is a pointer. A hub is one thread's, so counting who holds it costs no
+/// atomic operation.
 #[derive(Debug)]
 pub(crate) struct Kept {
     frame: Bytes,
@@ -95,9 +97,9 @@ impl Gauge {
     }
 }
 
-/// Dropped numbers of which it is remembered which source each had. A client can confirm what it has been
-/// sent, and it is sent no more than this before it is taken for a slow one; what is dropped while it is away it
-/// cannot confirm.
+/// Dropped numbers of which it is remembered which source each had. A client can confirm what it
+/// has been sent, and it is sent no more than this before it is taken for a slow one; what is
+/// dropped while it is away it cannot confirm.
 const DETAIL_MAX: usize = 4 * REPLAY_FRAMES_MAX;
 
 /// Consecutive numbers whose frames were dropped.
@@ -153,11 +155,11 @@ pub(crate) struct Outbox {
     sent: u64,
     /// Highest number confirmed.
     confirmed: u64,
-    /// Bound: `REPLAY_FRAMES_MAX` and `REPLAY_BYTES_MAX`; over it the oldest are dropped into `runs`.
-    /// Their numbers have no holes: the newest has the number `sent`.
+    /// Bound: `REPLAY_FRAMES_MAX` and `REPLAY_BYTES_MAX`; over it the oldest are dropped into
+    /// `runs`. Their numbers have no holes: the newest has the number `sent`.
     kept: VecDeque<Rc<Kept>>,
-    /// Replies and peer messages that were the oldest when something had to go. Bound: the connection of a
-    /// session is closed when `is_over`, and without one few are added.
+    /// Replies and peer messages that were the oldest when something had to go. Bound: the
+    /// connection of a session is closed when `is_over`, and without one few are added.
     replies: VecDeque<(u64, Rc<Kept>)>,
     /// Bound: at most one run per kept reply and one more.
     runs: VecDeque<Run>,
@@ -197,7 +199,8 @@ impl Outbox {
         self.kept.len() + self.replies.len()
     }
 
-    /// Bytes of everything that it keeps, shared with others or not. Cost: O(replies that were set aside).
+    /// Bytes of everything that it keeps, shared with others or not. Cost: O(replies that were set
+    /// aside).
     pub(crate) fn bytes_kept(&self) -> usize {
         let aside = self.replies.iter().map(|(_, kept)| kept.frame.len());
         self.bytes + aside.sum::<usize>()
@@ -221,7 +224,8 @@ impl Outbox {
         self.confirmed
     }
 
-    /// Whether more waits for the client's confirmation than a session may have, of what is never dropped.
+    /// Whether more waits for the client's confirmation than a session may have, of what is never
+    /// dropped.
     pub(crate) fn is_over(&self) -> bool {
         self.owed >= REPLAY_FRAMES_MAX || self.owed_bytes >= REPLAY_BYTES_MAX
     }
@@ -262,7 +266,8 @@ impl Outbox {
         self.sent
     }
 
-    /// Takes a frame back: if it is not confirmed yet, it will not be sent again, and nobody misses it.
+    /// Takes a frame back: if it is not confirmed yet, it will not be sent again, and nobody misses
+    /// it.
     pub(crate) fn withdraw(&mut self, sseq: u64) {
         let place = match sseq.checked_sub(self.first_kept()) {
             Some(at) => usize::try_from(at)
@@ -285,7 +290,8 @@ impl Outbox {
         self.settle(&kept);
     }
 
-    /// Takes back the frames of channels that are not to be read any more: they will not be sent again.
+    /// Takes back the frames of channels that are not to be read any more: they will not be sent
+    /// again.
     pub(crate) fn withdraw_channels(&mut self, may_read: impl Fn(&ChannelName) -> bool) {
         for place in &mut self.kept {
             let is_shut = match &place.source {
@@ -329,7 +335,8 @@ impl Outbox {
         }
     }
 
-    /// Forgets everything up to `sseq`. Returns whether that was possible: not beyond what was sent.
+    /// Forgets everything up to `sseq`. Returns whether that was possible: not beyond what was
+    /// sent.
     pub(crate) fn confirm(&mut self, sseq: u64) -> bool {
         if sseq > self.sent {
             return false;

@@ -1,8 +1,9 @@
-//! What a login's token permits: asked at every action, and again of what is kept for later. Source: tokens 4.3.
+//! What a login's token permits: asked at every action, and again of what is kept for later.
+//! Source: tokens 4.3.
 //!
-//! Nobody needs a right for what it sends itself or reads of itself: its own attributes and presence, messages that
-//! others were permitted to send it (live or stored), what it has exchanged with a peer, and the answer to an
-//! invitation that it was sent.
+//! Nobody needs a right for what it sends itself or reads of itself: its own attributes and
+//! presence, messages that others were permitted to send it (live or stored), what it has exchanged
+//! with a peer, and the answer to an invitation that it was sent.
 
 use std::sync::Arc;
 

@@ -22,7 +22,8 @@ impl Rng {
         self.0.next_u64()
     }
 
-    /// A time spread by half of it either way, so that those who are told it do not come together. Milliseconds.
+    /// A time spread by half of it either way, so that those who are told it do not come together.
+    /// Milliseconds.
     pub(crate) fn spread(&mut self, wait_ms: u64) -> u64 {
         let bound = usize::try_from(wait_ms).unwrap_or(usize::MAX - 1) + 1;
         wait_ms / 2 + self.below(bound) as u64

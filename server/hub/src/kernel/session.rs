@@ -26,12 +26,12 @@ use crate::peers::slot::PeerSlot;
 use crate::presence::slot::PresenceSlot;
 use crate::quotas::Place;
 
-/// Silence after which the client of a watched user is pinged, in milliseconds, so that 6 s of silence can be
-/// told from a client that has nothing to say. Source: contract PRE-2.
+/// Silence after which the client of a watched user is pinged, in milliseconds, so that 6 s of
+/// silence can be told from a client that has nothing to say. Source: contract PRE-2.
 pub(crate) const HEARTBEAT_WATCHED_MS: u64 = 3_000;
 
-/// Earlier secrets that stay valid until a client has shown which answer it received: this many resumes in a row may
-/// lose their answer, or arrive late.
+/// Earlier secrets that stay valid until a client has shown which answer it received: this many
+/// resumes in a row may lose their answer, or arrive late.
 pub(crate) const PREVIOUS_SECRETS_MAX: usize = 4;
 
 /// One login of one user by one client; outlives its connections.
@@ -67,22 +67,24 @@ pub(crate) struct Link {
     pub(crate) client: ClientName,
     /// The digest of what the client must state to resume.
     pub(crate) secret: [u8; 32],
-    /// Secrets issued before the latest resumes, newest first. Valid until the new connection's first frame: until
-    /// then nobody knows which answer the client received. Bound: `PREVIOUS_SECRETS_MAX`.
+    /// Secrets issued before the latest resumes, newest first. Valid until the new connection's
+    /// first frame: until then nobody knows which answer the client received. Bound:
+    /// `PREVIOUS_SECRETS_MAX`.
     pub(crate) previous_secrets: ThinVec<[u8; 32]>,
     /// Sessions that this one has replaced. Bound: `FORERUNNERS_MAX` per replacement.
     pub(crate) forerunners: ThinVec<Forerunner>,
-    /// When the newest connection that has served it was opened, by the clock that all hubs of the node share, in
-    /// monotonic milliseconds.
+    /// When the newest connection that has served it was opened, by the clock that all hubs of the
+    /// node share, in monotonic milliseconds.
     pub(crate) opened_ms: u64,
     /// When the last byte of the client arrived, in monotonic milliseconds.
     pub(crate) heard_ms: u64,
-    /// When its one timer that counts will fire, in monotonic milliseconds; others find it in the future.
+    /// When its one timer that counts will fire, in monotonic milliseconds; others find it in the
+    /// future.
     pub(crate) next_check_ms: Option<u64>,
     /// When a ping was sent that the client has not answered, in monotonic milliseconds.
     pub(crate) pinged_ms: Option<u64>,
-    /// Since when the client confirms nothing although frames had to be dropped, and up to where it had
-    /// confirmed then.
+    /// Since when the client confirms nothing although frames had to be dropped, and up to where it
+    /// had confirmed then.
     pub(crate) stalled: Option<Box<(u64, u64)>>,
 }
 
@@ -136,7 +138,8 @@ pub(crate) struct RateSlot {
 }
 
 impl Session {
-    /// Numbers a frame, keeps it until it is confirmed, and sends it if the session is connected. Returns its number.
+    /// Numbers a frame, keeps it until it is confirmed, and sends it if the session is connected.
+    /// Returns its number.
     pub(crate) fn push(&mut self, frame: Bytes, source: Source, out: &mut dyn Sink) -> u64 {
         if let Some(connection) = self.connection {
             out.emit(Effect::Send {
@@ -148,7 +151,8 @@ impl Session {
         if self.outbox.is_over()
             && let Some(connection) = self.connection.take()
         {
-            // The client confirms nothing. The session stays; `finish_slow` does the rest in this turn.
+            // The client confirms nothing. The session stays; `finish_slow` does the rest in this
+            // turn.
             let code = CloseCode::SlowConsumer;
             out.emit(Effect::Close { connection, code });
         }
@@ -194,7 +198,8 @@ impl Session {
         })
     }
 
-    /// Whether the client reads, perhaps, but has confirmed nothing for long, while frames had to be dropped.
+    /// Whether the client reads, perhaps, but has confirmed nothing for long, while frames had to
+    /// be dropped.
     pub(crate) fn is_stalled(&mut self, now_ms: u64) -> bool {
         let confirmed = self.outbox.confirmed();
         match self.link.stalled.as_deref() {
@@ -232,15 +237,16 @@ impl Session {
         }
     }
 
-    /// When a ping that was sent at `at` should have been answered: counted from its sending, since the
-    /// process may have been late to send it.
+    /// When a ping that was sent at `at` should have been answered: counted from its sending, since
+    /// the process may have been late to send it.
     pub(crate) fn answer_due_ms(&self, at: u64) -> u64 {
         let spared_ms = HEARTBEAT_MS - self.heartbeat_ms();
         at + spared_ms + HEARTBEAT_ANSWER_MS
     }
 
-    /// When silence makes it unreachable: 6 s after its last word without a connection, or with one when it has been
-    /// pinged and had its time to answer. A client that was silent because nobody had asked it is not unreachable.
+    /// When silence makes it unreachable: 6 s after its last word without a connection, or with one
+    /// when it has been pinged and had its time to answer. A client that was silent because nobody
+    /// had asked it is not unreachable.
     pub(crate) fn unreachable_due_ms(&self) -> Option<u64> {
         let due_ms = self.link.heard_ms + PRESENCE_UNREACHABLE_MS;
         match (self.connection, self.link.pinged_ms) {
@@ -262,7 +268,8 @@ impl Session {
 
     /// When the token next needs attention, in Unix milliseconds; `None` = never.
     ///
-    /// A client that is away is warned when it is back: a warning that waits for it may come too late to be true.
+    /// A client that is away is warned when it is back: a warning that waits for it may come too
+    /// late to be true.
     pub(crate) fn token_due_ms(&self) -> Option<u64> {
         let ends_ms = self.token.expires_s?.saturating_mul(1_000);
         if !self.token.is_expiry_told && self.connection.is_some() {

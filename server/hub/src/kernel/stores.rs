@@ -1,6 +1,7 @@
 //! Store operations that are on their way: a ledger of tickets.
 //!
-//! Like [`crate::kernel::asks`] it knows no feature's types: whoever stores keeps under the ticket what the operation was for.
+//! Like [`crate::kernel::asks`] it knows no feature's types: whoever stores keeps under the ticket
+//! what the operation was for.
 
 use crate::io::Ticket;
 use crate::kernel::maps::{NumberMap, number_map};
@@ -22,7 +23,8 @@ pub(crate) enum StoreTag {
 #[derive(Debug, Default)]
 pub(crate) struct Stores {
     next: u64,
-    /// Bound: each belongs to an open request or a session's inbox, or is a deletion; the store's queue is bounded.
+    /// Bound: each belongs to an open request or a session's inbox, or is a deletion; the store's
+    /// queue is bounded.
     open: NumberMap<StoreTag>,
 }
 

@@ -1,6 +1,7 @@
 //! The hub's timers: one heap, entries are never searched for.
 //!
-//! A timer that is no longer wanted fires and finds nothing to do: whoever set it compares with its own state.
+//! A timer that is no longer wanted fires and finds nothing to do: whoever set it compares with its
+//! own state.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -31,7 +32,8 @@ pub(crate) enum Timer {
     InvitationOver(Box<UserKey>, InvitationId),
     /// Does what rings at the session ring still?
     Ring(SessionKey, InvitationId),
-    /// The user's login was lost a while ago, at this Unix millisecond: its attributes end, unless it is back.
+    /// The user's login was lost a while ago, at this Unix millisecond: its attributes end, unless
+    /// it is back.
     LostUser(Box<UserKey>, u64),
     /// The attributes of a channel are over that had its last member then, in Unix milliseconds.
     ChannelOver(Box<ChannelKey>, u64),

@@ -15,7 +15,8 @@ use crate::rates::Used;
 pub(crate) enum Stage {
     /// Not logged in.
     Fresh {
-        /// When it was opened, in monotonic milliseconds of the node: the order of its login among the user's.
+        /// When it was opened, in monotonic milliseconds of the node: the order of its login among
+        /// the user's.
         opened_ms: u64,
     },
     /// Its login waits for the other hubs to yield the user.

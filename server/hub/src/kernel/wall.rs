@@ -4,14 +4,16 @@ use tidings_fault::fault;
 
 use crate::time::Time;
 
-/// Further apart than this, wall and monotonic clock do not agree. Milliseconds. Source: contract CRA-7.
+/// Further apart than this, wall and monotonic clock do not agree. Milliseconds. Source: contract
+/// CRA-7.
 pub(crate) const APART_MS: u64 = 60_000;
 
-/// They have to agree for this long before anything is deleted for its age. Milliseconds. Source: contract CRA-7.
+/// They have to agree for this long before anything is deleted for its age. Milliseconds. Source:
+/// contract CRA-7.
 pub(crate) const AGREED_MS: u64 = 600_000;
 
-/// The hub's clocks beside the time of the input: the wall clock, and how the hub's own monotonic clock differs from the
-/// node's.
+/// The hub's clocks beside the time of the input: the wall clock, and how the hub's own monotonic
+/// clock differs from the node's.
 #[derive(Debug, Default)]
 pub(crate) struct Clock {
     pub(crate) wall: Wall,
@@ -23,7 +25,8 @@ pub(crate) struct Clock {
     pub(crate) heard_from_ms: u64,
 }
 
-/// What a hub knows of the wall clock. [`Time::unix_ms`] of the hub never goes back, for stamps; this is the clock itself.
+/// What a hub knows of the wall clock. [`Time::unix_ms`] of the hub never goes back, for stamps;
+/// this is the clock itself.
 #[derive(Debug, Default)]
 pub(crate) struct Wall {
     pub(crate) now: Time,
@@ -66,7 +69,8 @@ impl Wall {
         self.now.unix_ms
     }
 
-    /// For how long the clocks have agreed since they did not, while the clock is not believed for that. Milliseconds.
+    /// For how long the clocks have agreed since they did not, while the clock is not believed for
+    /// that. Milliseconds.
     pub(crate) fn agreed_ms(&self) -> Option<u64> {
         let agreed_ms = self.now.mono_ms.saturating_sub(self.since_ms?);
         Some(agreed_ms).filter(|agreed_ms| *agreed_ms < AGREED_MS)

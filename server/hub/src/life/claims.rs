@@ -164,7 +164,8 @@ impl Hub {
                 .release_invitations(user, holds, session, &mut self.kernel);
             self.end_session(session, End::RemoteLogin, out);
         }
-        // Order: what they had not confirmed is on its way to the store before the new session reads there.
+        // Order: what they had not confirmed is on its way to the store before the new session
+        // reads there.
         self.kernel.answer(asker, Answer::Yielded(inherited), out);
     }
 
@@ -252,8 +253,8 @@ impl Hub {
 }
 
 impl Kernel {
-    /// A login that had replaced another one came to nothing: whoever follows on this hub takes over what
-    /// it had taken over, or the user is gone.
+    /// A login that had replaced another one came to nothing: whoever follows on this hub takes
+    /// over what it had taken over, or the user is gone.
     fn pass_on(
         &mut self,
         user: &UserKey,

@@ -11,7 +11,8 @@ use crate::io::Sink;
 use crate::kernel::session::Session;
 
 impl Hub {
-    /// A new token is in force: its end and its rights replace the previous ones. What it no longer permits ends at once.
+    /// A new token is in force: its end and its rights replace the previous ones. What it no longer
+    /// permits ends at once.
     pub(crate) fn apply_grant(&mut self, key: SessionKey, grant: Grant, out: &mut dyn Sink) {
         let Some(session) = self.kernel.sessions.get_mut(key) else {
             debug_assert!(false, "a session is gone while it is dealt with");
@@ -51,7 +52,8 @@ impl Hub {
         }
     }
 
-    /// Ends a membership whose right is gone: nothing more comes, others see the user leave, and so does its client.
+    /// Ends a membership whose right is gone: nothing more comes, others see the user leave, and so
+    /// does its client.
     pub(crate) fn withdraw_membership(
         &mut self,
         key: SessionKey,

@@ -1,4 +1,5 @@
-//! What a hub gives up when memory is short: buffers of clients that are away, then slow clients (contract OVL-4, DEL-12).
+//! What a hub gives up when memory is short: buffers of clients that are away, then slow clients
+//! (contract OVL-4, DEL-12).
 //!
 //! The hub does not know how much memory there is: its shell measures, and says how much to free.
 
@@ -12,16 +13,17 @@ use crate::ids::{ConnectionId, SessionKey};
 use crate::io::Sink;
 use crate::kernel::session::End;
 
-/// A client for which less than this is waiting is not sent away for want of memory: nothing would be gained.
+/// A client for which less than this is waiting is not sent away for want of memory: nothing would
+/// be gained.
 const SLOW_BYTES_MIN: usize = 4 * 1024;
 
-/// When the buffers of all sessions are over their bound, they are brought down to this part of it, in percent, so that
-/// not every frame has them looked through.
+/// When the buffers of all sessions are over their bound, they are brought down to this part of it,
+/// in percent, so that not every frame has them looked through.
 const BOUND_REACHED: usize = 90;
 
 impl Hub {
-    /// Sets the bound on the frames that are kept for clients, in bytes; a frame for many counts once. Without it there
-    /// is none but that of each session.
+    /// Sets the bound on the frames that are kept for clients, in bytes; a frame for many counts
+    /// once. Without it there is none but that of each session.
     #[must_use]
     pub fn with_replay_bytes_max(mut self, bytes: usize) -> Self {
         self.memory.replay_bytes_max = bytes;
@@ -139,7 +141,8 @@ impl Hub {
         }
     }
 
-    /// The last resort: what may not be dropped goes with its session. Peer messages that ask to be stored are stored.
+    /// The last resort: what may not be dropped goes with its session. Peer messages that ask to be
+    /// stored are stored.
     fn end_detached(&mut self, target: usize, out: &mut dyn Sink) {
         if self.kernel.replay_bytes.get() <= target {
             return;

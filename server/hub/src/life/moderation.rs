@@ -10,7 +10,8 @@ use crate::kernel::caller::Caller;
 use crate::moderation::{Held, Lane, ModerationRules, Verdict, refusal};
 
 impl Hub {
-    /// Holds a message to a marked channel. Gives back what is not held: it is sent, or refused, at once.
+    /// Holds a message to a marked channel. Gives back what is not held: it is sent, or refused, at
+    /// once.
     pub(crate) fn hold_message(
         &mut self,
         caller: Caller,

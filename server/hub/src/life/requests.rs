@@ -63,8 +63,9 @@ impl Hub {
 }
 
 impl Hub {
-    /// Invariant: a request is executed if and only if its number is exactly one higher than the last
-    /// (contract DEL-4). Its reply stays in the outbox until it is confirmed, so a repeated one needs no answer.
+    /// Invariant: a request is executed if and only if its number is exactly one higher than the
+    /// last (contract DEL-4). Its reply stays in the outbox until it is confirmed, so a repeated
+    /// one needs no answer.
     pub(crate) fn handle_request(
         &mut self,
         key: SessionKey,
@@ -105,7 +106,8 @@ impl Hub {
             session: key,
             cseq: request.cseq,
         };
-        // Whoever calls in vain again and again waits as if it had called with success; to leave anybody may.
+        // Whoever calls in vain again and again waits as if it had called with success; to leave
+        // anybody may.
         if !matches!(request.call, Some(Call::Logout(_)))
             && !self.kernel.check_debt(caller, Kind::FailedCall, out)
         {
@@ -226,7 +228,8 @@ impl Hub {
         };
         match self.kernel.renewed_grant(&user, token) {
             Ok(grant) => {
-                // Order: answered first, so that what ends with the old token is seen to follow from it.
+                // Order: answered first, so that what ends with the old token is seen to follow
+                // from it.
                 self.kernel.reply_done(caller, out);
                 self.apply_grant(key, grant, out);
                 self.kernel.set_session_timer(key);

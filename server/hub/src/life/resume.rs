@@ -23,8 +23,9 @@ use crate::kernel::users::Stage;
 use crate::life::state::LocateAsk;
 use crate::rates::{Used, Word};
 
-/// How long after it was asked for a resume of an unknown session is refused, in milliseconds: longer than the hubs of a node
-/// take to answer. Where a user is online, another hub is asked first, which takes microseconds more.
+/// How long after it was asked for a resume of an unknown session is refused, in milliseconds:
+/// longer than the hubs of a node take to answer. Where a user is online, another hub is asked
+/// first, which takes microseconds more.
 pub(crate) const REFUSAL_MS: u64 = 20;
 
 /// The hub that has the session decides.
@@ -168,8 +169,8 @@ impl Hub {
                 });
             }
             Located::Replaced => self.refuse_replaced(connection, out),
-            // Order: later, and by a clock that began before anybody was asked. How long the answer takes must not tell a
-            // stranger whether the user that it has named is online.
+            // Order: later, and by a clock that began before anybody was asked. How long the answer
+            // takes must not tell a stranger whether the user that it has named is online.
             Located::Unknown => {
                 let due_ms = asked_ms + REFUSAL_MS;
                 self.kernel.timers.set(due_ms, Timer::Refusal(connection));
@@ -214,8 +215,9 @@ impl Hub {
             return;
         };
         if opened_ms < session.link.opened_ms {
-            // Late: its client has given this connection up and has been served over a newer one. It would throw
-            // that out, by the previous secret, and leave its client with one that no longer fits.
+            // Late: its client has given this connection up and has been served over a newer one.
+            // It would throw that out, by the previous secret, and leave its client with one that
+            // no longer fits.
             return self.drop_connection(connection, Some(CloseCode::Superseded), out);
         }
         // All are compared in full: time tells nothing.

@@ -88,7 +88,8 @@ impl Hub {
             certificate: session.proof().certificate,
             token: (session.proof().token).map_or(Vec::new(), |token| token.0.to_vec()),
             token_issued_s: session.proof().issued_s,
-            // None was read from a token that could not be written; one such would not be taken back.
+            // None was read from a token that could not be written; one such would not be taken
+            // back.
             rights: (session.token.rights.as_ref()).map(|list| list.to_bytes().unwrap_or_default()),
             is_expiry_told: session.token.is_expiry_told,
             cseq,

@@ -19,7 +19,8 @@ pub(crate) struct Logins {
     pub(crate) recalled: Option<Recalled>,
     /// Claims under way, by the numbers of their questions. Bound: one per login in progress.
     pub(crate) claims: NumberMap<ClaimAsk>,
-    /// Resumes that look for their session, by the numbers of their questions. Bound: one per resuming connection.
+    /// Resumes that look for their session, by the numbers of their questions. Bound: one per
+    /// resuming connection.
     pub(crate) locates: NumberMap<LocateAsk>,
 }
 

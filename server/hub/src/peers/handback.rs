@@ -1,8 +1,8 @@
 //! Peer messages that a receiver's hub has taken and does not hand to a client after all.
 //!
-//! Invariant: if such a message must be stored, this hub stores it, in the turn in which it is given
-//! up. Whatever happens to the user next, here or on another hub, reads the inbox later; so no later message of
-//! the same sender is delivered before it (contract DEL-1).
+//! Invariant: if such a message must be stored, this hub stores it, in the turn in which it is
+//! given up. Whatever happens to the user next, here or on another hub, reads the inbox later; so
+//! no later message of the same sender is delivered before it (contract DEL-1).
 
 use tidings_fault::fault;
 
@@ -44,7 +44,8 @@ impl Peers {
         }
     }
 
-    /// The client has too much that it has not confirmed: the message is stored, or it is not known to arrive.
+    /// The client has too much that it has not confirmed: the message is stored, or it is not known
+    /// to arrive.
     pub(crate) fn keep_for_later(
         &mut self,
         key: SessionKey,
@@ -64,8 +65,9 @@ impl Peers {
         }
     }
 
-    /// Stores those of the messages waiting behind the inbox that ask for it: they will come out of it in
-    /// their order. A message that is not to be stored and was sent before one that is cannot come any more.
+    /// Stores those of the messages waiting behind the inbox that ask for it: they will come out of
+    /// it in their order. A message that is not to be stored and was sent before one that is cannot
+    /// come any more.
     pub(crate) fn spill(&mut self, key: SessionKey, kernel: &mut Kernel, out: &mut dyn Sink) {
         let Some(session) = kernel.sessions.get_mut(key) else {
             debug_assert!(false, "a session is gone while it is dealt with");
@@ -154,7 +156,8 @@ impl Peers {
                 to_store.push((delivery.parcel.clone(), body, delivery.from.clone()));
             }
             if delivery.is_storing {
-                // Its sender is told that it is stored. Whoever resumes gets the live form, in its place.
+                // Its sender is told that it is stored. Whoever resumes gets the live form, in its
+                // place.
                 session.peers.deliveries.push_back(delivery);
                 continue;
             }

@@ -1,4 +1,5 @@
-//! Peer messages at the receiver's hub: live delivery with confirmation (this file), and the stored inbox (`stored`).
+//! Peer messages at the receiver's hub: live delivery with confirmation (this file), and the stored
+//! inbox (`stored`).
 
 use bytes::Bytes;
 use tidings_fault::fault;
@@ -21,7 +22,8 @@ use crate::peers::slot::{BEHIND_MAX, DELIVERIES_MAX, Delivery, Origin, Waiting};
 use crate::peers::state::{PeerStore, Peers};
 use crate::store_ops::{InboxLimits, StoreAnswer, StoreOp, StoredMessage};
 
-/// Pause before a failed read is repeated, in milliseconds: while live messages wait for it, and later.
+/// Pause before a failed read is repeated, in milliseconds: while live messages wait for it, and
+/// later.
 pub(crate) const READ_AGAIN_MS: [u64; 2] = [1_000, 10_000];
 
 impl Peers {
@@ -121,8 +123,8 @@ impl Peers {
         Self::check_deliveries_at(key, kernel.now.mono_ms + wait_ms, kernel);
     }
 
-    /// Makes sure that unconfirmed messages are looked at then, or earlier: one that may be stored waits less
-    /// than one that is not.
+    /// Makes sure that unconfirmed messages are looked at then, or earlier: one that may be stored
+    /// waits less than one that is not.
     fn check_deliveries_at(key: SessionKey, due_ms: u64, kernel: &mut Kernel) {
         let Some(session) = kernel.sessions.get_mut(key) else {
             debug_assert!(false, "a session is gone while it is dealt with");
@@ -162,8 +164,8 @@ impl Peers {
         }
     }
 
-    /// The client has the messages, but has not processed them: their senders know, and what was to be stored
-    /// stays to be stored.
+    /// The client has the messages, but has not processed them: their senders know, and what was to
+    /// be stored stays to be stored.
     pub(crate) fn apply_received_deliveries(
         &mut self,
         key: SessionKey,
@@ -262,7 +264,8 @@ impl Peers {
         }
     }
 
-    /// Looks at deliveries that the client has not confirmed: stores those that ask for it, gives up the rest.
+    /// Looks at deliveries that the client has not confirmed: stores those that ask for it, gives
+    /// up the rest.
     pub(crate) fn check_deliveries(
         &mut self,
         key: SessionKey,

@@ -266,7 +266,8 @@ impl Peers {
         self.finish_lane_append(&lane, kernel, out);
     }
 
-    /// Hands the message to the receiver's hub: this one, or whoever is subscribed to the user's topic.
+    /// Hands the message to the receiver's hub: this one, or whoever is subscribed to the user's
+    /// topic.
     fn dispatch(&mut self, send: SendToPeer, kernel: &mut Kernel, out: &mut dyn Sink) {
         debug_assert!(
             send.history.is_none(),
@@ -325,7 +326,8 @@ impl Peers {
         }
     }
 
-    /// A session has the message, or none is known to have it. If none has it, what becomes of it is still to be told.
+    /// A session has the message, or none is known to have it. If none has it, what becomes of it
+    /// is still to be told.
     pub(crate) fn finish_taken(
         &mut self,
         lane_key: &LaneKey,
@@ -400,7 +402,8 @@ impl Peers {
         }
     }
 
-    /// The outcome of a delivery is known: stores the message if that is what is left, else answers the sender.
+    /// The outcome of a delivery is known: stores the message if that is what is left, else answers
+    /// the sender.
     pub(crate) fn finish_send(
         &mut self,
         send: SendToPeer,
@@ -624,7 +627,8 @@ mod tests {
         let mut rig = Rig::with_users(&["alice"]);
         rig.request(0, offline("hi"));
         rig.nobody();
-        // While the message is being stored, two clients of bob's log in: one here, one at another hub.
+        // While the message is being stored, two clients of bob's log in: one here, one at another
+        // hub.
         rig.begin_login("bob");
         let append = rig
             .store

@@ -12,8 +12,8 @@ use crate::kernel::caller::Caller;
 use crate::kernel::outbox::Outbox;
 use crate::store_ops::{HistoryMessage, InboxLosses};
 
-/// Live messages wait behind so many failed reads of the inbox; if the store fails for longer, they go on
-/// without it (contract CRA-5).
+/// Live messages wait behind so many failed reads of the inbox; if the store fails for longer, they
+/// go on without it (contract CRA-5).
 pub(crate) const READS_AWAITED: u32 = 5;
 
 /// To whom the outcome of a delivery is told.
@@ -80,8 +80,8 @@ pub(crate) struct InboxState {
 }
 
 impl InboxState {
-    /// The next message as it is handed: with its own stamp, or with the latest before it, which its sender's hub may
-    /// not have reached.
+    /// The next message as it is handed: with its own stamp, or with the latest before it, which
+    /// its sender's hub may not have reached.
     pub(crate) fn stamped(&mut self, frame: &Bytes, server_ts: u64) -> Bytes {
         self.latest_ts = self.latest_ts.max(server_ts);
         let later = (self.latest_ts > server_ts).then(|| restamp(frame, self.latest_ts));
@@ -130,8 +130,8 @@ pub(crate) type LaneKey = (LaneSender, UserKey);
 /// Live messages that may wait behind the stored ones of one receiver.
 pub(crate) const BEHIND_MAX: usize = 1_024;
 
-/// Peer messages handed to one client and not confirmed. They are never dropped from the outbox, so this is
-/// their bound there.
+/// Peer messages handed to one client and not confirmed. They are never dropped from the outbox, so
+/// this is their bound there.
 pub(crate) const DELIVERIES_MAX: usize = 1_024;
 
 /// Peer messages on their way to a session's client.

@@ -14,8 +14,8 @@ use crate::kernel::stores::StoreTag;
 use crate::peers::slot::{LaneKey, Origin, SendToPeer};
 use crate::store_ops::StoreOp;
 
-/// Keeps one sender's messages to one receiver in order while some of them are being stored: a later one must
-/// not be delivered live before they are in the inbox.
+/// Keeps one sender's messages to one receiver in order while some of them are being stored: a
+/// later one must not be delivered live before they are in the inbox.
 #[derive(Debug)]
 pub(crate) struct Lanes {
     /// Bound: each lane belongs to an open request.
@@ -32,13 +32,13 @@ pub(crate) struct Lane {
     pub(crate) asked: VecDeque<(u64, MessageId)>,
     /// Whether the first of them has been found at a session.
     pub(crate) first: First,
-    /// Messages that nobody took while an earlier one may still be on its way back, by request: the receiver's hub has
-    /// left the topic since. They are stored after it.
+    /// Messages that nobody took while an earlier one may still be on its way back, by request: the
+    /// receiver's hub has left the topic since. They are stored after it.
     pub(crate) held: BTreeMap<u64, SendToPeer>,
 }
 
-/// What is known of the first message that was asked for. Until a session has it, it may come back and be stored: what
-/// follows would overtake it if the receiver logged in.
+/// What is known of the first message that was asked for. Until a session has it, it may come back
+/// and be stored: what follows would overtake it if the receiver logged in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum First {
     #[default]
@@ -49,8 +49,8 @@ pub(crate) enum First {
 }
 
 impl Lane {
-    /// Whether a message may not go yet. `is_here`: its receiver is at this hub, where nobody has to be asked; what
-    /// others were asked for may still come back from them.
+    /// Whether a message may not go yet. `is_here`: its receiver is at this hub, where nobody has
+    /// to be asked; what others were asked for may still come back from them.
     pub(crate) fn must_wait(&self, is_here: bool) -> bool {
         let is_open = is_here || self.first != First::Found;
         !self.asked.is_empty() && is_open && !fault!(MessagesAreAskedForOutOfOrder)
@@ -86,7 +86,8 @@ pub(crate) struct Peers {
     pub(crate) lanes: Lanes,
     /// Questions under way, by their numbers. Bound: each belongs to an open request.
     pub(crate) asks: NumberMap<PeerAsk>,
-    /// Store operations under way, by their tickets. Bound: each belongs to an open request, or to a session's inbox.
+    /// Store operations under way, by their tickets. Bound: each belongs to an open request, or to
+    /// a session's inbox.
     pub(crate) stores: NumberMap<PeerStore>,
 }
 
@@ -110,8 +111,8 @@ impl PeerAsk {
     }
 }
 
-/// A delivery hangs on the receiver's client. A hub that has just lost the user does not decide, nor does it stand for
-/// the others.
+/// A delivery hangs on the receiver's client. A hub that has just lost the user does not decide,
+/// nor does it stand for the others.
 pub(crate) static DELIVER: AskRule = AskRule {
     tag: AskTag::Peers,
     hangs: Hangs::OnClient,

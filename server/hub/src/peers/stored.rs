@@ -46,7 +46,8 @@ impl Peers {
         out: &mut dyn Sink,
     ) {
         let Some(key) = kernel.users.get(user).and_then(|entry| entry.session) else {
-            // The user has logged out, or its login is in progress and reads the inbox when it is done.
+            // The user has logged out, or its login is in progress and reads the inbox when it is
+            // done.
             return;
         };
         if kernel
@@ -241,8 +242,8 @@ impl Peers {
         session.peers.inbox.delivered.push((sseq, inbox));
     }
 
-    /// A message was given to this hub and to the one whose session it replaces, which has stored it. What its
-    /// sender had sent before it goes first; its live form goes no more.
+    /// A message was given to this hub and to the one whose session it replaces, which has stored
+    /// it. What its sender had sent before it goes first; its live form goes no more.
     fn release_before(
         &mut self,
         key: SessionKey,
@@ -281,7 +282,8 @@ impl Peers {
 
 fn stored_frame(stored: StoredMessage) -> Bytes {
     debug_assert!(stored.inbox > 0, "inboxes are counted from 1");
-    // A stored body that does not decode would have failed its checksum; an empty message is still told.
+    // A stored body that does not decode would have failed its checksum; an empty message is still
+    // told.
     let message = <Message as prost::Message>::decode(stored.body).unwrap_or_default();
     encode_server(Kind::PeerMessage(PeerMessage {
         from: stored.from,

@@ -20,7 +20,8 @@ pub(crate) struct PresenceSlot {
     pub(crate) watched: Watched,
 }
 
-/// In the order in which they were subscribed to. Most sessions watch nobody, for which one word is enough.
+/// In the order in which they were subscribed to. Most sessions watch nobody, for which one word is
+/// enough.
 ///
 /// Bound: `PRESENCE_SUBSCRIPTIONS_MAX`, held by the hub.
 #[derive(Debug, Default)]

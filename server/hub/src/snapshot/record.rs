@@ -1,5 +1,5 @@
-//! The form in which a hub's sessions outlive a planned restart. Read by the same version only, or not at all:
-//! a field that is added or changed needs a new `VERSION`.
+//! The form in which a hub's sessions outlive a planned restart. Read by the same version only, or
+//! not at all: a field that is added or changed needs a new `VERSION`.
 
 /// Version of the records.
 pub(crate) const VERSION: u32 = 3;
@@ -25,7 +25,8 @@ pub(crate) struct HubRecord {
     /// Stamps do not go back over a restart.
     #[prost(uint64, tag = "7")]
     pub(crate) stamped_ms: u64,
-    /// For how long the wall clock has agreed with the monotonic one, if that is not long enough to believe it.
+    /// For how long the wall clock has agreed with the monotonic one, if that is not long enough to
+    /// believe it.
     #[prost(uint64, optional, tag = "8")]
     pub(crate) clock_agreed_ms: Option<u64>,
 }

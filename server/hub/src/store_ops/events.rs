@@ -52,7 +52,7 @@ pub enum EventKind {
 }
 
 impl EventKind {
-    /// All kinds.
+    /// Every kind there is, the gap included.
     pub const ALL: [Self; 18] = [
         Self::Login,
         Self::Logout,
@@ -123,7 +123,7 @@ impl EventKind {
 pub struct EventKinds(u32);
 
 impl EventKinds {
-    /// Every kind.
+    /// Every kind, also those that are yet to come.
     pub const ALL: Self = Self(u32::MAX);
     /// No kind but the gap, which is told in any case.
     pub const NONE: Self = Self(0);
@@ -157,7 +157,7 @@ pub enum EventQueue {
 }
 
 impl EventQueue {
-    /// Both.
+    /// Both queues, in the order of their numbers.
     pub const ALL: [Self; 2] = [Self::Users, Self::Channels];
 }
 
@@ -166,7 +166,7 @@ impl EventQueue {
 pub struct LoginName {
     /// The hub that has its session.
     pub hub: HubId,
-    /// Its session.
+    /// The session's id: 16 random bytes, drawn anew for each session.
     pub session: SessionId,
 }
 
@@ -194,11 +194,11 @@ impl Default for EventLimits {
 /// Something that has happened, as it is reported.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewEvent {
-    /// The tenant.
+    /// The app in whose stream the event goes.
     pub app: AppId,
     /// When, in Unix milliseconds.
     pub at_ms: u64,
-    /// What.
+    /// What happened: decides which of the optional fields are set.
     pub kind: EventKind,
     /// Whom it is about: who came, sent, called or was banned.
     pub user: Option<UserId>,
@@ -244,13 +244,13 @@ pub struct Event {
     pub number: u64,
     /// When, in Unix milliseconds.
     pub at_ms: u64,
-    /// What.
+    /// What happened: decides which of the optional fields are set.
     pub kind: EventKind,
-    /// See [`NewEvent::user`].
+    /// Whom it is about: see [`NewEvent::user`].
     pub user: Option<UserId>,
-    /// See [`NewEvent::channel`].
+    /// Where it happened: see [`NewEvent::channel`].
     pub channel: Option<ChannelName>,
-    /// See [`NewEvent::peer`].
+    /// The other side: see [`NewEvent::peer`].
     pub peer: Option<UserId>,
     /// The session of the login that it belongs to.
     pub session: Option<SessionId>,
@@ -261,9 +261,9 @@ pub struct Event {
     pub user_order: u64,
     /// The same of its channel.
     pub channel_order: u64,
-    /// See [`NewEvent::id`].
+    /// The message or invitation: see [`NewEvent::id`].
     pub id: Option<[u8; 16]>,
-    /// See [`NewEvent::bytes`].
+    /// The size of the message: see [`NewEvent::bytes`].
     pub bytes: u32,
     /// See [`NewEvent::detail`]. Of a gap: `pushed-out`, `not-written`, `crash` or `damaged`.
     pub detail: String,
@@ -274,11 +274,11 @@ pub struct Event {
 /// A session that is there, with its channels.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LiveLogin {
-    /// The tenant.
+    /// The app into which the session is logged in.
     pub app: AppId,
-    /// Who.
+    /// The user who is logged in.
     pub user: UserId,
-    /// Its session.
+    /// The id of the session that is there.
     pub session: SessionId,
     /// Where it is a member.
     pub channels: Vec<ChannelName>,
@@ -296,7 +296,7 @@ pub enum SyncCause {
 /// Compares the open logins of a hub with those that are there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventSync {
-    /// Whose.
+    /// The hub whose open logins are compared.
     pub hub: HubId,
     /// Look at the sessions whose first byte is at least this, …
     pub from: u8,
@@ -306,7 +306,7 @@ pub struct EventSync {
     pub live: Vec<LiveLogin>,
     /// Also at the open logins of hubs from this number on: they are no more.
     pub gone_from: Option<u16>,
-    /// Why.
+    /// What has made the comparison necessary.
     pub cause: SyncCause,
     /// Now, in Unix milliseconds.
     pub at_ms: u64,
@@ -324,9 +324,9 @@ pub enum EventOp {
     Sync(EventSync),
     /// Notes that events of an app could not be written. Answer: `Written`.
     Lost {
-        /// The tenant.
+        /// The app whose stream lacks the events.
         app: AppId,
-        /// How many.
+        /// How many events could not be written; a gap tells readers.
         count: u64,
         /// Now, in Unix milliseconds.
         at_ms: u64,
@@ -335,32 +335,32 @@ pub enum EventOp {
     },
     /// Reads events, oldest first. Answer: `Page`.
     Read {
-        /// The tenant.
+        /// The app whose stream is read.
         app: AppId,
         /// Events up to and including this number are left out; `None` = begin with the oldest that
         /// is kept.
         after: Option<u64>,
-        /// Most events.
+        /// Most events in the answer.
         count_max: usize,
-        /// Which kinds.
+        /// Events of other kinds are left out; a gap is told in any case.
         kinds: EventKinds,
         /// Events stamped before this are too old. Unix milliseconds.
         not_before_ms: u64,
     },
     /// Takes events out of a queue, oldest first. Answer: `Page`.
     Take {
-        /// The tenant.
+        /// The app from whose queue events are taken.
         app: AppId,
-        /// Which queue.
+        /// The queue from which the answered events are removed.
         queue: EventQueue,
-        /// Most events.
+        /// Most events in the answer.
         count_max: usize,
         /// Events stamped before this are too old. Unix milliseconds.
         not_before_ms: u64,
     },
     /// Reads where a stream begins and ends. Answer: `Span`.
     Span {
-        /// The tenant.
+        /// The app whose stream is asked about.
         app: AppId,
     },
     /// Deletes events that are too old, of apps after this one, and a bounded number of them.
@@ -374,9 +374,9 @@ pub enum EventOp {
     /// Takes a user's name out of the events that are kept, a bounded number of them at a time.
     /// Answer: `Erased`.
     Erase {
-        /// The tenant.
+        /// The app whose events are searched for the user.
         app: AppId,
-        /// Who.
+        /// The user whose name is taken out.
         user: UserId,
         /// Look at events after this number.
         after: u64,
@@ -402,12 +402,12 @@ pub struct EventSpan {
     pub newest: u64,
 }
 
-/// An answer.
+/// What the store answers to an [`EventOp`], or to an event that was appended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EventAnswer {
     /// The events are durable; there may be none, if what was reported was no news.
     Written {
-        /// The tenant.
+        /// The app to whose stream the events were added.
         app: AppId,
         /// In their order.
         events: Vec<Event>,
@@ -421,7 +421,7 @@ pub enum EventAnswer {
         /// The events by app, each with its stream.
         written: Vec<(AppId, Vec<Event>, EventSpan)>,
     },
-    /// Events.
+    /// Events that were read from a stream, or taken from a queue.
     Page {
         /// In their order. The first may be a gap that is not stored.
         events: Vec<Event>,

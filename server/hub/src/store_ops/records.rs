@@ -40,7 +40,7 @@ pub const RECORD_PAGE_MAX: usize = 1000;
 pub const RECORD_PAGE_BYTES_MAX: usize = 1 << 20;
 
 impl Table {
-    /// All tables.
+    /// All tables, in the order of their numbers.
     pub const ALL: [Self; 8] = [
         Self::Keys,
         Self::Bans,
@@ -127,16 +127,16 @@ pub enum WhenFull {
 pub enum Expect {
     /// Anything, or nothing.
     Any,
-    /// No record.
+    /// No record with this key: the write makes a new one.
     Absent,
     /// A record with exactly this value.
     Value(Bytes),
 }
 
-/// One write.
+/// One record to write or to delete, and the state in which that is allowed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordWrite {
-    /// Where.
+    /// The table that has, or gets, the record.
     pub table: Table,
     /// Any bytes, 1 to [`RECORD_KEY_BYTES_MAX`].
     pub key: Bytes,
@@ -154,14 +154,14 @@ pub enum RecordOp {
     Write(Vec<RecordWrite>),
     /// Reads one record. Answer: `Value`.
     Read {
-        /// Where.
+        /// The table to read from.
         table: Table,
-        /// Its key.
+        /// The key of the record that is read.
         key: Bytes,
     },
     /// Reads records in the order of their keys. Answer: `Page`.
     Scan {
-        /// Where.
+        /// The table whose records are read.
         table: Table,
         /// What their keys begin with.
         prefix: Bytes,
@@ -173,7 +173,7 @@ pub enum RecordOp {
     /// Deletes records with `from <= key < until`, the first ones first and at most
     /// [`RECORD_PAGE_MAX`]. Answer: `Deleted`.
     DeleteRange {
-        /// Where.
+        /// The table whose records are deleted.
         table: Table,
         /// The first key.
         from: Bytes,
@@ -196,7 +196,7 @@ pub enum RecordAnswer {
     },
     /// A scope holds as many records as it may; nothing was changed.
     Full {
-        /// Which table.
+        /// The table of which a scope is full.
         table: Table,
         /// How many that is.
         records_max: u64,
@@ -209,7 +209,7 @@ pub enum RecordAnswer {
     },
     /// The record, if there is one.
     Value(Option<Bytes>),
-    /// Records.
+    /// Records that a scan has found; at most [`RECORD_PAGE_BYTES_MAX`] bytes of them.
     Page {
         /// Keys and values, in the order of the keys.
         records: Vec<(Bytes, Bytes)>,
@@ -218,7 +218,7 @@ pub enum RecordAnswer {
     },
     /// Records are gone.
     Deleted {
-        /// How many.
+        /// How many records this operation has deleted.
         count: usize,
         /// Whether more are left in the range.
         has_more: bool,

@@ -1,4 +1,5 @@
-//! A node for tests: hubs that meet on a bus without delay and keep messages in a store without a disk.
+//! A node for tests: hubs that meet on a bus without delay and keep messages in a store without a
+//! disk.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;

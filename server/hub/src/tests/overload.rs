@@ -123,7 +123,8 @@ fn under_pressure_those_of_the_longest_away_lose_their_buffers_first_and_are_tol
     fill(&mut node, alice, 100);
     let before = kept(&node);
     assert!(before > 200_000, "{before}");
-    // The 100 messages that bob alone waits for are as much as is asked for: carl keeps what he has.
+    // The 100 messages that bob alone waits for are as much as is asked for: carl keeps what he
+    // has.
     let pressure = Pressure::High {
         excess_bytes: 80_000,
     };

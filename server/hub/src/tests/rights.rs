@@ -110,7 +110,8 @@ fn outcome(node: &Node, connection: ConnectionId, cseq: u64) -> Option<u32> {
 
 const REFUSED: Option<u32> = Some(Outcome::NotPermitted as u32);
 
-/// Bob, restricted, is in `#a` and `#b` and away, and has missed a message of each; alice is on another hub.
+/// Bob, restricted, is in `#a` and `#b` and away, and has missed a message of each; alice is on
+/// another hub.
 fn away(node: &mut Node) -> (ConnectionId, ConnectionId) {
     let alice = log_in(node, 0, "alice", None);
     let bob = log_in(node, 1, "bob", Some(&["a", "b"]));

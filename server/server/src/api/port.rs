@@ -246,9 +246,10 @@ async fn answer(
     address: IpAddr,
     mut request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
-    let address = match house.gate.trusts(address) {
-        true => forwarded_by(request.headers(), &house.gate),
-        false => Some(address),
+    let address = if house.gate.trusts(address) {
+        forwarded_by(request.headers(), &house.gate)
+    } else {
+        Some(address)
     };
     let stranger: Arc<dyn Stranger> = Arc::new(Caller {
         house: house.clone(),

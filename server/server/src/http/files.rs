@@ -103,9 +103,10 @@ impl File {
         }
         let mut response = http_serve::serve(sent, &request).map(Body::new);
         let headers = response.headers_mut();
-        let cache = match self.is_lasting {
-            true => "public, max-age=31536000, immutable",
-            false => "no-cache",
+        let cache = if self.is_lasting {
+            "public, max-age=31536000, immutable"
+        } else {
+            "no-cache"
         };
         headers.insert(CACHE_CONTROL, HeaderValue::from_static(cache));
         headers.append(VARY, HeaderValue::from_static("Accept-Encoding"));

@@ -104,9 +104,10 @@ impl Client {
     }
 
     pub(super) fn guest(&self, headers: &HeaderMap) -> Guest {
-        let address = match self.is_shared {
-            true => forwarded_by(headers, &self.gate),
-            false => self.address,
+        let address = if self.is_shared {
+            forwarded_by(headers, &self.gate)
+        } else {
+            self.address
         };
         Guest {
             pace: self.pace.clone(),

@@ -167,9 +167,10 @@ impl AsyncRead for VisitorIo {
         if this.is_blocked {
             return Poll::Pending;
         }
-        let (turn_bytes, read_bytes) = match this.pace.is_known() {
-            true => (KNOWN_TURN_BYTES, KNOWN_READ_BYTES),
-            false => (TURN_BYTES, READ_BYTES),
+        let (turn_bytes, read_bytes) = if this.pace.is_known() {
+            (KNOWN_TURN_BYTES, KNOWN_READ_BYTES)
+        } else {
+            (TURN_BYTES, READ_BYTES)
         };
         if this.turn_bytes >= turn_bytes {
             this.turn_bytes = 0;

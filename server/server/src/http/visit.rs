@@ -112,9 +112,10 @@ pub(super) async fn visit(house: Rc<House>, visitor: Box<Visitor>) {
         words: Some(words),
     };
     // Boxed, so that no visit has room for what only others need.
-    let served: Pin<Box<dyn Future<Output = Rest>>> = match is_http2 {
-        true => Box::pin(visit.serve_http2(io)),
-        false => Box::pin(visit.serve_http1(io)),
+    let served: Pin<Box<dyn Future<Output = Rest>>> = if is_http2 {
+        Box::pin(visit.serve_http2(io))
+    } else {
+        Box::pin(visit.serve_http1(io))
     };
     let rest = served.await;
     house.visits.borrow_mut().leave(key, &pace);

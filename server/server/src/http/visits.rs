@@ -117,7 +117,8 @@ impl Visits {
         let candidates = candidates.filter_map(|(key, entry)| {
             let moved = entry.pace.moved();
             let is_idle = entry.pace.is_idle();
-            // A backend's call may wait for long; its pause between two is no more worth than others'.
+            // A backend's call may wait for long; its pause between two is no more worth than
+            // others'.
             let is_known = entry.pace.is_known();
             let may_go = is_idle || !is_known && now.duration_since(moved) >= STANDSTILL;
             let rank = (is_idle, !is_known, self.of(entry.source), Reverse(moved));

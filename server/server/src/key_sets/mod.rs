@@ -57,8 +57,8 @@ impl AppsPlace {
         }
     }
 
-    /// Other apps, with the counts and the loaded keys of those before, and the rules of bans in the store.
-    /// Returns them.
+    /// Other apps, with the counts and the loaded keys of those before, and the rules of bans in
+    /// the store. Returns them.
     pub(crate) fn replace(&self, apps: &Apps) -> Arc<Apps> {
         self.change(|before| {
             let mut apps = apps.clone();

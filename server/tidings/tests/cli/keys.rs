@@ -135,7 +135,8 @@ fn wrong_keys_are_refused_with_what_to_do() {
     refused(&["rotate", &id, "--overlap", "31d"], "cannot stay good");
 }
 
-/// Starts a server, ends it when it is ready, and returns what it has written to its standard error.
+/// Starts a server, ends it when it is ready, and returns what it has written to its standard
+/// error.
 fn log_of_a_start(arguments: &[&str]) -> String {
     let mut child = tidings(&[
         "serve",

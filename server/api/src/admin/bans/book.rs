@@ -21,7 +21,7 @@ const NEXT: &str = "ban-next";
 /// The rules by app and id.
 type Rules = BTreeMap<AppId, BTreeMap<u64, BanRecord>>;
 
-/// The rules.
+/// All ban rules of the server: in memory to be asked, in the store to last.
 #[derive(Debug)]
 pub struct BanBook {
     records: Records,

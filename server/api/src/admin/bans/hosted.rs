@@ -229,8 +229,8 @@ async fn remove(
 /// The app of a call, if the caller is a key that may ask about it.
 fn app_of(api: &Api, principal: &Principal, text: &str) -> Result<AppId, Fault> {
     principal.must_be_key()?;
-    let app = crate::router::reachable(principal, text)?;
-    crate::router::served(api, "/dev/v1/kicking-rule", &app)?;
+    let app = crate::reach::reachable(principal, text)?;
+    crate::reach::served(api, "/dev/v1/kicking-rule", &app)?;
     Ok(app)
 }
 

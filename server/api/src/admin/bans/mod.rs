@@ -34,7 +34,7 @@ pub enum Privilege {
     SendMessage,
     /// Of calls, which this server has not: taken, and without effect.
     PublishAudio,
-    /// See `publish_audio`.
+    /// Taken and without effect, like `publish_audio`.
     PublishVideo,
 }
 
@@ -43,7 +43,7 @@ pub enum Privilege {
 pub struct BanRecord {
     /// Rises from rule to rule, over all apps of a server.
     pub id: u64,
-    /// This user.
+    /// The user id that it names; `None` = it is about a channel or an address alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
     /// The user was given as a number, and is shown as one to those who did.

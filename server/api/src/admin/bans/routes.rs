@@ -1,4 +1,4 @@
-//! `/api/v1/apps/{app}/bans`.
+//! The calls of `/api/v1/apps/{app}/bans`, by which rules are made, changed and lifted.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -46,7 +46,7 @@ pub(crate) struct BanView {
     address: Option<String>,
     /// What it takes away.
     privileges: Vec<Privilege>,
-    /// Why.
+    /// Why it was made, for people; empty if nobody has said.
     note: String,
     /// The id of the key that made it.
     by: Option<String>,

@@ -19,7 +19,7 @@ pub(super) const HOSTED_S_MAX: u64 = 365 * 86_400;
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct BanWish {
-    /// This user.
+    /// The user id to ban; left out = whoever `channel` or `address` fits.
     #[serde(default)]
     pub(super) user_id: Option<String>,
     /// In this channel; without a user: everybody there.
@@ -71,7 +71,7 @@ fn given<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<u64>>, D::E
 pub(super) enum End {
     /// Whom it names is thrown out, and that is all.
     Once,
-    /// Never.
+    /// Not by itself: it stays until it is lifted or changed.
     Never,
     /// Then, in Unix milliseconds.
     At(u64),

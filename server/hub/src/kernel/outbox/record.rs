@@ -93,7 +93,8 @@ impl Outbox {
         }
     }
 
-    /// Whether numbers and counts fit each other as this version writes them: what follows reckons with them.
+    /// Whether numbers and counts fit each other as this version writes them: what follows reckons
+    /// with them.
     fn is_sound(record: &OutboxRecord) -> bool {
         let held = record.kept.len() as u64;
         let unconfirmed = record.sent.checked_sub(record.confirmed);

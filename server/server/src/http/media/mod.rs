@@ -89,9 +89,10 @@ impl MediaDoor {
     /// Whether an app has the server for itself.
     fn others(&self) -> Others {
         let apps = self.apps();
-        match apps.accept_any || apps.listed.len() > 1 {
-            true => Others::Exist,
-            false => Others::None,
+        if apps.accept_any || apps.listed.len() > 1 {
+            Others::Exist
+        } else {
+            Others::None
         }
     }
 
@@ -204,9 +205,10 @@ async fn share(State(door): State<Arc<MediaDoor>>, request: Request, next: Next)
         host: request.headers().get(HOST).map(HeaderValue::as_bytes),
     };
     // Where an app has a list of its own, that one counts, and when it is known which app it is.
-    let origins = match has_own_rules(&door.apps()) {
-        true => &Origins::Any,
-        false => &door.origins,
+    let origins = if has_own_rules(&door.apps()) {
+        &Origins::Any
+    } else {
+        &door.origins
     };
     if !origins.allow(page) {
         let mut response = Response::new(Body::from(

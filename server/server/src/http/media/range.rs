@@ -40,9 +40,10 @@ fn parse(range: &str, size: u64) -> Option<Wanted> {
             first..size.min(last.saturating_add(1))
         }
     };
-    Some(match part.is_empty() {
-        true => Wanted::Nothing,
-        false => Wanted::Part(part),
+    Some(if part.is_empty() {
+        Wanted::Nothing
+    } else {
+        Wanted::Part(part)
     })
 }
 

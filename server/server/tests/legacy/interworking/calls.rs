@@ -120,9 +120,10 @@ fn refusals_and_cancellations_cross_both_ways() {
             let Kind::RemoteInvitationEnded(end) = event(&mut rtm) else {
                 panic!("it does not end");
             };
-            let expected = match is_refused {
-                true => InvitationEnd::Refused,
-                false => InvitationEnd::Canceled,
+            let expected = if is_refused {
+                InvitationEnd::Refused
+            } else {
+                InvitationEnd::Canceled
             };
             assert_eq!(end.end(), expected);
         }

@@ -130,8 +130,8 @@ fn user_attributes_are_one_set() {
     server.end();
 }
 
-/// A space of an RTM user id is no space in a line; an account beyond RTM's letters is shown as it is, and cannot be
-/// written to.
+/// A space of an RTM user id is no space in a line; an account beyond RTM's letters is shown as it
+/// is, and cannot be written to.
 #[test]
 fn users_of_one_world_only_are_seen_in_the_other() {
     let server = common::start();
@@ -167,7 +167,8 @@ fn users_of_one_world_only_are_seen_in_the_other() {
     server.end();
 }
 
-/// A channel named beyond RTM's letters is the legacy world's own; one with a space is both worlds'.
+/// A channel named beyond RTM's letters is the legacy world's own; one with a space is both
+/// worlds'.
 #[test]
 fn channels_of_one_world_only() {
     let server = common::start();
