@@ -3,8 +3,8 @@
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::fs::Mode;
@@ -74,6 +74,7 @@ pub(crate) fn run(arguments: ServeArguments) -> Result<(), Failure> {
         started: Instant::now(),
         apps,
         handle: server.handle(),
+        reading: Mutex::default(),
         listed: AtomicUsize::new(listed),
         fixed: Status {
             listen: server.local_addr().to_string(),
@@ -176,6 +177,9 @@ struct RunningOffice {
     started: Instant,
     apps: AppSource,
     handle: ServerHandle,
+    /// Held from reading the apps until the hubs have them, so that what was read later also
+    /// arrives later.
+    reading: Mutex<()>,
     /// Number of listed apps.
     listed: AtomicUsize,
     /// The facts that do not change.
@@ -255,6 +259,7 @@ impl Running for Arc<RunningOffice> {
 
 impl RunningOffice {
     fn read_apps(&self) -> Result<usize, Failure> {
+        let _alone = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
         let apps = self.apps.read()?;
         let legacy_rules = self.apps.read_legacy_rules()?;
         let listed = apps.listed.len();
