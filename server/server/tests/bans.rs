@@ -3,36 +3,51 @@
 mod common;
 
 use common::{APP, Client, Seen, TestServer, config};
-use tidings_server::{AddressPrefix, App, AppId, Apps, Ban, Barred, FOR_EVER};
+use tidings_api::admin::{BanRecord, Privilege};
+use tidings_server::{App, AppId, Apps};
 use tidings_wire::codes::{CloseCode, Outcome};
 use tidings_wire::proto::server_message::Kind;
 use tidings_wire::proto::{Login, Resume, client_message};
 
-/// One app whose rules bar logins from these addresses, and one without rules.
-fn apps(prefixes: &[&str]) -> Apps {
-    let ban = |prefix: &&str| Ban {
-        user: None,
-        channel: None,
-        address: AddressPrefix::parse(prefix),
-        barred: Barred::LOGIN,
-        until_ms: FOR_EVER,
-    };
-    let app = App {
-        bans: prefixes.iter().map(ban).collect(),
-        ..App::default()
-    };
-    let [own, other] = [APP, OTHER].map(|id| AppId::parse(id).expect("an app id"));
+/// One app for the rules, and one without any.
+fn apps() -> Apps {
+    let listed = [APP, OTHER].map(|id| (app_id(id), App::default()));
     Apps {
         accept_any: false,
-        listed: [(own, app), (other, App::default())].into(),
+        listed: listed.into(),
     }
+}
+
+fn app_id(id: &str) -> AppId {
+    AppId::parse(id).expect("an app id")
+}
+
+/// Bars logins of the app from these addresses. Returns the rule's id.
+fn bar(server: &TestServer, prefix: &str) -> u64 {
+    let handle = server.running().handle();
+    let rule = BanRecord {
+        id: 0,
+        user: None,
+        is_number: false,
+        channel: None,
+        address: Some(prefix.into()),
+        privileges: vec![Privilege::Login],
+        note: String::new(),
+        by: String::new(),
+        made_ms: 0,
+        changed_ms: 0,
+        until_ms: None,
+    };
+    let rule = handle.office().bans.add(&app_id(APP), rule, 0);
+    handle.apply_bans();
+    rule.expect("a store").id
 }
 
 const OTHER: &str = "fedcba9876543210fedcba9876543210";
 
-fn start(prefixes: &[&str]) -> TestServer {
+fn start() -> TestServer {
     let mut config = config();
-    config.apps = apps(prefixes);
+    config.apps = apps();
     TestServer::start(config)
 }
 
@@ -62,13 +77,15 @@ fn log_in(server: &TestServer, app: &str, user: &str) -> Client<std::net::TcpStr
 
 #[test]
 fn a_barred_address_is_refused_by_its_app_alone() {
-    let server = start(&["127.0.0.0/8"]);
+    let server = start();
+    let rule = bar(&server, "127.0.0.0/8");
     assert_eq!(refused(&mut log_in(&server, APP, "alice")), BANNED);
     log_in(&server, OTHER, "alice").welcomed();
-    server
-        .running()
-        .handle()
-        .replace_apps(apps(&["192.0.2.0/24"]));
+    bar(&server, "192.0.2.0/24");
+    let handle = server.running().handle();
+    let lifted = handle.office().bans.remove(&app_id(APP), rule, 0);
+    lifted.expect("it was there");
+    handle.apply_bans();
     common::until("the rule is gone", || {
         let mut client = log_in(&server, APP, "bob");
         matches!(client.next(), Seen::Message(Kind::Welcome(_)))
@@ -78,12 +95,12 @@ fn a_barred_address_is_refused_by_its_app_alone() {
 
 #[test]
 fn who_is_connected_from_a_barred_address_is_sent_away_for_good() {
-    let server = start(&[]);
+    let server = start();
     let mut alice = Client::connect(server.address());
     let welcome = alice.log_in("alice");
     let mut other = log_in(&server, OTHER, "alice");
     other.welcomed();
-    server.running().handle().replace_apps(apps(&["127.0.0.1"]));
+    bar(&server, "127.0.0.1");
     match alice.next() {
         Seen::Closed { code, .. } => assert_eq!(code, Some(CloseCode::Banned as u16)),
         other => panic!("{other:?}"),

@@ -35,6 +35,8 @@ pub(super) struct FjallBackend {
     options: Options,
     space: SpaceWatch,
     slot: Slot,
+    /// Where the journal ends with the last acknowledged group; `None` = it could not be told.
+    end: Option<journal::Place>,
     /// A write has failed in a way that reopening can cure.
     mending: Option<Mending>,
 }
@@ -50,6 +52,7 @@ impl FjallBackend {
         let tree = open_tree(path, options, journal::Ending::Torn)?;
         Ok(Self {
             slot: Slot::new(tree.clone()),
+            end: journal::Place::end(&directory::database_path(path)),
             tree: Some(tree),
             path: path.to_owned(),
             options: options.clone(),
@@ -143,14 +146,21 @@ impl Backend for FjallBackend {
                 None => batch.remove(&tree.records, key),
             }
         }
-        batch.commit().map_err(|error| {
+        if let Err(error) = batch.commit() {
             let fault = fault(error);
             self.mending = fault.may_heal.then(|| Mending {
                 next_try: Instant::now() + REOPEN_WAIT,
                 wait: REOPEN_WAIT,
             });
-            fault
-        })
+            return Err(fault);
+        }
+        let database = directory::database_path(&self.path);
+        if let Some(end) = &mut self.end
+            && end.follow(&database).is_none()
+        {
+            self.end = None;
+        }
+        Ok(())
     }
 
     /// Waits for space, and for readers of a snapshot: only one tree can be open at a time.
@@ -164,8 +174,13 @@ impl Backend for FjallBackend {
         mending.next_try = now + mending.wait;
         // Order: closed before it is opened, as the tree holds a lock.
         self.tree = None;
-        match open_tree(&self.path, &self.options, journal::Ending::Failed) {
+        match open_tree(
+            &self.path,
+            &self.options,
+            journal::Ending::Failed(self.end.clone()),
+        ) {
             Ok(tree) => {
+                self.end = journal::Place::end(&directory::database_path(&self.path));
                 self.slot.open(tree.clone());
                 self.tree = Some(tree);
                 self.mending = None;

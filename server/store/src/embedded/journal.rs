@@ -26,14 +26,15 @@ const START_BYTES: usize = 13;
 const TRAILER: [u8; 4] = *b"FJL\x03";
 
 /// How the last journal may end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Ending {
     /// Cut off in the middle of a group, by a crash.
     Torn,
     /// Cut off by a write that failed in this process. The unsynced part may never reach the disk
     /// although it can be read back now: a later crash would then leave a hole before groups that
-    /// have been acknowledged since.
-    Failed,
+    /// have been acknowledged since. Nothing that was written after the last acknowledged group may
+    /// stay either, whole or not: it was answered as failed.
+    Failed(Option<Place>),
 }
 
 /// Cuts off an unfinished group at the end of the last journal and saves the cut bytes as the file
@@ -61,9 +62,17 @@ pub(super) fn mend(path: &Path, database: &Path, ending: Ending) -> Result<(), O
         let torn = path.join("torn");
         fs::write(&torn, &bytes[intact..]).map_err(OpenError::io("writing", &torn))?;
     }
-    if ending == Ending::Failed {
+    if let Ending::Failed(good) = ending {
+        let good = good.map_or(intact, |good| {
+            if good.journal == *last {
+                usize::try_from(good.bytes).unwrap_or(intact)
+            } else {
+                // It was begun for the group that failed.
+                0
+            }
+        });
         let new = path.join("journal.new");
-        return renew(last, &bytes[..intact], &new, database)
+        return renew(last, &bytes[..intact.min(good)], &new, database)
             .map_err(OpenError::io("rewriting the journal", last));
     }
     if intact == bytes.len() {
@@ -74,6 +83,34 @@ pub(super) fn mend(path: &Path, database: &Path, ending: Ending) -> Result<(), O
         file.sync_all()
     });
     cut.map_err(OpenError::io("cutting the torn end of", last))
+}
+
+/// Where the last acknowledged group ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Place {
+    journal: PathBuf,
+    bytes: u64,
+}
+
+impl Place {
+    /// The end of the last journal, as it is now.
+    pub(super) fn end(database: &Path) -> Option<Self> {
+        let journal = journals(database).ok()?.pop()?;
+        let bytes = fs::metadata(&journal).ok()?.len();
+        Some(Self { journal, bytes })
+    }
+
+    /// Follows a group that was acknowledged. Journals grow with each, so that one that has not
+    /// grown has a successor.
+    pub(super) fn follow(&mut self, database: &Path) -> Option<()> {
+        let bytes = fs::metadata(&self.journal).map_or(self.bytes, |journal| journal.len());
+        if bytes > self.bytes {
+            self.bytes = bytes;
+        } else {
+            *self = Self::end(database)?;
+        }
+        Some(())
+    }
 }
 
 /// Replaces the journal by a file that is certainly on the disk.
