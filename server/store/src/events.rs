@@ -8,7 +8,7 @@
 //! ```
 //! use tidings_store::events::{After, EventKind, EventKinds, Events, NewEvent};
 //! use tidings_store::{Committer, MemoryEngine};
-//! use tidings_wire::names::AppId;
+//! use tidings_wire::names::{AppId, UserId};
 //!
 //! let committer = Committer::open(MemoryEngine::new(), |_, _| ())?;
 //! let events = Events::new(committer.submitter());

@@ -35,14 +35,14 @@ pub(super) struct FjallBackend {
     options: Options,
     space: SpaceWatch,
     slot: Slot,
-    /// Where the journal ends with the last acknowledged group; `None` = it could not be told.
-    end: Option<journal::Place>,
     /// A write has failed in a way that reopening can cure.
     mending: Option<Mending>,
 }
 
 /// When to try to reopen.
 struct Mending {
+    /// The number of the group that was not written.
+    group: u64,
     next_try: Instant,
     wait: Duration,
 }
@@ -52,7 +52,6 @@ impl FjallBackend {
         let tree = open_tree(path, options, journal::Ending::Torn)?;
         Ok(Self {
             slot: Slot::new(tree.clone()),
-            end: journal::Place::end(&directory::database_path(path)),
             tree: Some(tree),
             path: path.to_owned(),
             options: options.clone(),
@@ -137,6 +136,8 @@ impl Backend for FjallBackend {
                 may_heal: true,
             });
         };
+        // Only this thread writes: the next number is this group's.
+        let group = tree.database.seqno();
         // The data and the file size are synced; other metadata does not matter.
         let mut batch = OwnedWriteBatch::with_capacity(tree.database.clone(), writes.len())
             .durability(Some(PersistMode::SyncData));
@@ -146,21 +147,15 @@ impl Backend for FjallBackend {
                 None => batch.remove(&tree.records, key),
             }
         }
-        if let Err(error) = batch.commit() {
+        batch.commit().map_err(|error| {
             let fault = fault(error);
             self.mending = fault.may_heal.then(|| Mending {
+                group,
                 next_try: Instant::now() + REOPEN_WAIT,
                 wait: REOPEN_WAIT,
             });
-            return Err(fault);
-        }
-        let database = directory::database_path(&self.path);
-        if let Some(end) = &mut self.end
-            && end.follow(&database).is_none()
-        {
-            self.end = None;
-        }
-        Ok(())
+            fault
+        })
     }
 
     /// Waits for space, and for readers of a snapshot: only one tree can be open at a time.
@@ -172,15 +167,13 @@ impl Backend for FjallBackend {
         }
         mending.wait = (mending.wait * 2).min(REOPEN_WAIT_MAX);
         mending.next_try = now + mending.wait;
+        let ending = journal::Ending::Failed {
+            group: mending.group,
+        };
         // Order: closed before it is opened, as the tree holds a lock.
         self.tree = None;
-        match open_tree(
-            &self.path,
-            &self.options,
-            journal::Ending::Failed(self.end.clone()),
-        ) {
+        match open_tree(&self.path, &self.options, ending) {
             Ok(tree) => {
-                self.end = journal::Place::end(&directory::database_path(&self.path));
                 self.slot.open(tree.clone());
                 self.tree = Some(tree);
                 self.mending = None;

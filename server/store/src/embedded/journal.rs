@@ -34,7 +34,10 @@ pub(super) enum Ending {
     /// although it can be read back now: a later crash would then leave a hole before groups that
     /// have been acknowledged since. Nothing that was written after the last acknowledged group may
     /// stay either, whole or not: it was answered as failed.
-    Failed(Option<Place>),
+    Failed {
+        /// The number of that group; those before it have been acknowledged.
+        group: u64,
+    },
 }
 
 /// Cuts off an unfinished group at the end of the last journal and saves the cut bytes as the file
@@ -62,17 +65,10 @@ pub(super) fn mend(path: &Path, database: &Path, ending: Ending) -> Result<(), O
         let torn = path.join("torn");
         fs::write(&torn, &bytes[intact..]).map_err(OpenError::io("writing", &torn))?;
     }
-    if let Ending::Failed(good) = ending {
-        let good = good.map_or(intact, |good| {
-            if good.journal == *last {
-                usize::try_from(good.bytes).unwrap_or(intact)
-            } else {
-                // It was begun for the group that failed.
-                0
-            }
-        });
+    if let Ending::Failed { group } = ending {
+        let good = groups_before(&bytes[..intact], group);
         let new = path.join("journal.new");
-        return renew(last, &bytes[..intact.min(good)], &new, database)
+        return renew(last, &bytes[..good], &new, database)
             .map_err(OpenError::io("rewriting the journal", last));
     }
     if intact == bytes.len() {
@@ -83,34 +79,6 @@ pub(super) fn mend(path: &Path, database: &Path, ending: Ending) -> Result<(), O
         file.sync_all()
     });
     cut.map_err(OpenError::io("cutting the torn end of", last))
-}
-
-/// Where the last acknowledged group ends.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
-    journal: PathBuf,
-    bytes: u64,
-}
-
-impl Place {
-    /// The end of the last journal, as it is now.
-    pub(super) fn end(database: &Path) -> Option<Self> {
-        let journal = journals(database).ok()?.pop()?;
-        let bytes = fs::metadata(&journal).ok()?.len();
-        Some(Self { journal, bytes })
-    }
-
-    /// Follows a group that was acknowledged. Journals grow with each, so that one that has not
-    /// grown has a successor.
-    pub(super) fn follow(&mut self, database: &Path) -> Option<()> {
-        let bytes = fs::metadata(&self.journal).map_or(self.bytes, |journal| journal.len());
-        if bytes > self.bytes {
-            self.bytes = bytes;
-        } else {
-            *self = Self::end(database)?;
-        }
-        Some(())
-    }
 }
 
 /// Replaces the journal by a file that is certainly on the disk.
@@ -169,6 +137,22 @@ fn damaged(journal: &Path, bytes: &[u8], intact: usize) -> OpenError {
         offset: intact as u64,
         bytes_after: (bytes.len() - intact) as u64,
     }
+}
+
+/// Where the first group of this number or a later one begins, among whole groups.
+fn groups_before(bytes: &[u8], group: u64) -> usize {
+    let mut at = 0;
+    while let Some(end) = group_end(bytes, at) {
+        let number = bytes[at + 5..at + START_BYTES].try_into();
+        if number
+            .map(u64::from_le_bytes)
+            .is_ok_and(|number| number >= group)
+        {
+            break;
+        }
+        at = end;
+    }
+    at
 }
 
 /// Whether a whole group begins anywhere from `from` on.
