@@ -13,8 +13,9 @@ use tidings_hub::{App, Apps};
 use tidings_token::jwt::claimed_user;
 use tidings_token::{Access, Resource};
 use tidings_wire::codes::Outcome;
-use tidings_wire::names::{AppId, UserId};
+use tidings_wire::names::{AppId, ChannelName, UserId};
 
+use crate::Api;
 use crate::desk::Desk;
 use crate::keys::{self, KeyEntry, Keys, Role};
 use crate::problem::Fault;
@@ -145,6 +146,30 @@ pub struct Caller {
     /// The app in the path.
     pub app: AppId,
     pub(crate) desk: Arc<Desk>,
+}
+
+impl Caller {
+    /// A ban from sending holds at every door; a key speaks for the app, which has made the ban.
+    ///
+    /// # Errors
+    /// 403 if it is a user whom the app's rules bar from sending, here or in this channel.
+    pub(crate) fn must_not_be_barred(
+        &self,
+        api: &Api,
+        channel: Option<&ChannelName>,
+    ) -> Result<(), Fault> {
+        let Principal::User(token) = &self.principal else {
+            return Ok(());
+        };
+        let apps = api.apps();
+        let listed = apps.listed.get(&self.app);
+        let barred = listed.map(|app| app.bans.barred(&token.user, channel, api.unix_ms()).send);
+        if barred == Some(true) {
+            let detail = format!("user {} is banned from sending messages", token.user);
+            return Err(Fault::forbidden(detail));
+        }
+        Ok(())
+    }
 }
 
 impl<S: Sync> FromRequestParts<S> for Principal {

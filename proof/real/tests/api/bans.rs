@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 use tidings_client::{Client, ClientEvent, Events};
 
+use crate::http::Call;
 use crate::office::{Made, expect, expect_problem, is_out, until};
 use crate::world::{World, each, world};
 
@@ -397,4 +398,31 @@ fn what_is_accepted_and_does_nothing_is_told_again() {
         json!(["join_channel", "publish_audio", "publish_video"])
     );
     assert_eq!(rule["uid"], "alice");
+}
+
+#[test]
+fn who_is_barred_from_sending_sends_nothing_over_http_either() {
+    each(async |world: &World| {
+        let made = Made::by(world);
+        let token = made.token("zoe");
+        let send = |kind: &str, body: &Value| {
+            let path = format!("/dev/v2/project/{}/rtm/users/zoe/{kind}", made.id);
+            let call = Call::new("POST", &path).json(body);
+            let call = call.header("x-agora-token", &token);
+            call.header("x-agora-uid", "zoe").send(world.address)
+        };
+        let to_peer = json!({ "destination": "yan", "payload": "hello" });
+        let to = |channel: &str| json!({ "channel_name": channel, "payload": "hello" });
+        let wish = json!({
+            "user_id": "zoe", "channel": "room", "privileges": ["send_message"], "seconds": 60,
+        });
+        create(world, &made, &wish);
+        assert_eq!(send("channel_messages", &to("room")).status, 403);
+        assert_eq!(send("channel_messages", &to("hall")).status, 200);
+        assert_eq!(send("peer_messages", &to_peer).status, 200);
+        let wish = json!({ "user_id": "zoe", "privileges": ["send_message"], "seconds": 60 });
+        create(world, &made, &wish);
+        assert_eq!(send("channel_messages", &to("hall")).status, 403);
+        assert_eq!(send("peer_messages", &to_peer).status, 403);
+    });
 }

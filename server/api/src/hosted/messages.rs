@@ -70,6 +70,7 @@ pub(crate) async fn to_peer(
     check_payload(&message.payload)?;
     let principal = &caller.principal;
     principal.must_have(Resource::User, Access::Write, to.as_str())?;
+    caller.must_not_be_barred(&api, None)?;
     let scope = ["peer", from.user.as_str(), to.as_str()];
     let keyed = keyed(&headers, &scope, &bytes)?;
     let work = async move {
@@ -110,6 +111,7 @@ pub(crate) async fn to_channel(
     check_payload(&message.payload)?;
     let principal = &caller.principal;
     principal.must_have(Resource::MessageChannel, Access::Write, channel.as_str())?;
+    caller.must_not_be_barred(&api, Some(&channel))?;
     let scope = ["channel", from.user.as_str(), channel.as_str()];
     let keyed = keyed(&headers, &scope, &bytes)?;
     let work = async move {

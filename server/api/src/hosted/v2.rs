@@ -100,6 +100,11 @@ async fn publish(
     check_payload(&payload).map_err(|fault| fault.on("body"))?;
     let principal = &caller.principal;
     principal.must_have(place.resource(), Access::Write, place.name())?;
+    let channel = match &place {
+        Place::Channel(channel) => Some(channel),
+        Place::User(_) => None,
+    };
+    caller.must_not_be_barred(&api, channel)?;
     let keyed = keyed(
         &headers,
         &["v2", from.user.as_str(), place.kind(), place.name()],
