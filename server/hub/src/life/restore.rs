@@ -36,6 +36,10 @@ impl Hub {
     /// Takes over what the process before has left. What no longer fits this hub is left out.
     pub(crate) fn handle_restore(&mut self, snapshot: Snapshot, out: &mut dyn Sink) {
         let record = snapshot.0;
+        debug_assert!(
+            self.kernel.connections.is_empty() && self.kernel.sessions.is_empty(),
+            "clients were let in before those who were there"
+        );
         self.channels.epochs = self.channels.epochs.max(record.epochs);
         self.kernel.now.unix_ms = self.kernel.now.unix_ms.max(record.stamped_ms);
         if let Some(agreed_ms) = record.clock_agreed_ms {
