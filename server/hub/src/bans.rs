@@ -81,6 +81,7 @@ impl AddressPrefix {
     /// Whether an address is one of them.
     pub fn contains(&self, address: IpAddr) -> bool {
         fn head(bits: u8, of: u8, value: u128) -> u128 {
+            debug_assert!(bits <= of, "more bits than an address has");
             value.checked_shr(u32::from(of - bits)).unwrap_or(0)
         }
         match (self.address, address.to_canonical()) {
@@ -142,11 +143,41 @@ impl FromIterator<Ban> for Bans {
                 (None, None, None) => {}
             }
         }
+        if cfg!(debug_assertions) {
+            bans.assert_consistent();
+        }
         bans
     }
 }
 
 impl Bans {
+    /// Asserts that each rule is found by what it names, and only there: nothing else looks for it.
+    fn assert_consistent(&self) {
+        let of_users = self
+            .users
+            .iter()
+            .flat_map(|(of, all)| all.iter().map(move |it| (of, it)));
+        for (user, ban) in of_users {
+            assert_eq!(ban.user.as_ref(), Some(user), "a rule about another user");
+            assert!(
+                ban.address.is_none(),
+                "a rule of an address bars from everywhere"
+            );
+        }
+        let of_channels = self.channels.iter();
+        for (channel, ban) in of_channels.flat_map(|(of, all)| all.iter().map(move |it| (of, it))) {
+            assert_eq!(
+                ban.channel.as_ref(),
+                Some(channel),
+                "a rule about another channel"
+            );
+            assert!(
+                ban.user.is_none() && ban.address.is_none(),
+                "a rule about some shuts a channel for everybody"
+            );
+        }
+    }
+
     /// Whether there are no rules.
     pub fn is_empty(&self) -> bool {
         self.users.is_empty() && self.channels.is_empty() && self.addresses.is_empty()

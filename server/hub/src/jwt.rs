@@ -61,11 +61,16 @@ impl JwtLogins {
 
     /// The keys of the set.
     pub fn loaded(&self) -> &[Key] {
+        debug_assert!(self.own <= self.verifier.keys.len(), "an own key is gone");
         &self.verifier.keys[self.own..]
     }
 
     /// Replaces the keys of the set.
     pub fn load(&mut self, keys: Vec<Key>) {
+        debug_assert!(
+            self.source.is_some() || keys.is_empty(),
+            "keys of a set that is nowhere"
+        );
         self.verifier.keys.truncate(self.own);
         self.verifier.keys.extend(keys);
     }

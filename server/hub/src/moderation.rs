@@ -146,6 +146,10 @@ impl Moderation {
     /// The lane of a message about which no word has come until now.
     pub(crate) fn take_asked(&mut self, ticket: Ticket) -> Option<Lane> {
         let lane = self.asked.remove(&ticket)?;
+        debug_assert!(
+            self.asked_of.contains_key(&lane.0.app),
+            "a question that was not counted"
+        );
         if let Some(count) = self.asked_of.get_mut(&lane.0.app) {
             *count -= 1;
             if *count == 0 {
@@ -160,6 +164,7 @@ impl Moderation {
         let held = held.and_then(|held| held.iter_mut().find(|held| held.ticket == ticket));
         debug_assert!(held.is_some(), "a message is asked about that is not held");
         if let Some(held) = held {
+            debug_assert!(held.verdict.is_none(), "a second word about a message");
             held.verdict = Some(verdict);
         }
     }
@@ -205,19 +210,46 @@ impl Moderation {
         self.lanes.is_empty()
     }
 
-    /// Asserts what holds between two inputs.
+    /// Asserts what holds between two inputs. Cost: O(questions × apps that are asked, and their
+    /// lanes).
     pub(crate) fn assert_consistent(&self) {
         for (ticket, lane) in &self.asked {
             let held = self.lanes.get(lane);
-            let found = held.is_some_and(|held| held.iter().any(|held| held.ticket == *ticket));
-            assert!(found, "a message is asked about that is not held");
+            let held = held.and_then(|held| held.iter().find(|held| held.ticket == *ticket));
+            assert!(
+                held.is_some_and(|held| held.verdict.is_none()),
+                "a message is asked about that is not held, or has its word"
+            );
+            assert!(ticket.0 <= self.tickets, "a ticket that was not given");
         }
         assert_eq!(
             self.asked_of.values().sum::<usize>(),
             self.asked.len(),
             "questions are counted"
         );
+        for (app, count) in &self.asked_of {
+            let asked = self.asked.values().filter(|lane| lane.0.app == *app);
+            assert_eq!(
+                asked.count(),
+                *count,
+                "questions of another app are counted"
+            );
+            assert!(
+                (1..=MODERATION_HELD_MAX).contains(count),
+                "an app is asked nothing, or too much"
+            );
+        }
+        let all = self.lanes.values().flatten();
+        assert_eq!(
+            all.filter(|held| held.verdict.is_none()).count(),
+            self.asked.len(),
+            "a message waits for a word that nobody is asked for"
+        );
         for held in self.lanes.values() {
+            assert!(
+                held.iter().is_sorted_by(|a, b| a.ticket < b.ticket),
+                "a lane is not in the order in which its messages came"
+            );
             let first = held.front();
             assert!(
                 first.is_some_and(|first| first.verdict.is_none()),

@@ -93,7 +93,11 @@ pub(crate) fn to_user(user: &UserKey) -> UserRecord {
 }
 
 pub(crate) fn to_traits(traits: Traits) -> TraitsRecord {
-    TraitsRecord {
+    debug_assert!(
+        !traits.ends_with_connection,
+        "a session that cannot be resumed outlives the process"
+    );
+    let record = TraitsRecord {
         has_wide_names: traits.names == NameRule::Wide,
         is_text_only: traits.is_text_only,
         knows_library_types: traits.knows_library_types,
@@ -104,7 +108,9 @@ pub(crate) fn to_traits(traits: Traits) -> TraitsRecord {
         reaches_any_channel: traits.reaches_any_channel,
         rings_on: traits.rings_on,
         is_service: traits.is_service,
-    }
+    };
+    debug_assert_eq!(from_traits(&record), traits, "a trait is lost");
+    record
 }
 
 pub(crate) fn from_traits(record: &TraitsRecord) -> Traits {

@@ -9,6 +9,8 @@ use tidings_wire::limits::CLIENT_NAME_BYTES_MAX;
 /// Names that are kept. Bound: a login that states another one counts as one that states none.
 const NAMES_MAX: usize = 1_024;
 
+const _: () = assert!(NAMES_MAX <= u16::MAX as usize, "a name without a number");
+
 /// One of the names; 0 = none was stated, or too many others were before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct ClientName(u16);
@@ -43,10 +45,28 @@ impl ClientNames {
         number
     }
 
-    /// Asserts what holds between two inputs.
+    /// Asserts what holds between two inputs. Cost: O(names).
     pub(crate) fn assert_consistent(&self) {
         assert!(self.names.len() <= NAMES_MAX, "too many names are kept");
         assert_eq!(self.names.len(), self.numbers.len(), "a name is kept twice");
+        for (number, name) in (1_u16..).zip(&self.names) {
+            let found = self.numbers.get(name);
+            assert_eq!(
+                found,
+                Some(&ClientName(number)),
+                "{name} has another number"
+            );
+            let bytes = name.len();
+            assert!(
+                (1..=CLIENT_NAME_BYTES_MAX).contains(&bytes),
+                "a name of {bytes} bytes"
+            );
+        }
+    }
+
+    /// Whether it is the number of a name that was kept, or of none.
+    pub(crate) fn has(&self, client: ClientName) -> bool {
+        usize::from(client.0) <= self.names.len()
     }
 
     /// A name that was kept; empty = none.

@@ -66,22 +66,36 @@ impl Events {
 impl Events {
     /// Asserts what holds between two inputs. Cost: O(appends under way).
     pub(crate) fn assert_consistent(&self, stores: &Stores) {
-        let appends = stores.count_of(StoreTag::Peers);
-        assert!(
-            self.stored.len() <= appends,
-            "an event waits for an append that nobody has made"
-        );
-        for event in self.stored.values() {
+        for (ticket, event) in &self.stored {
+            assert!(
+                stores.has(Ticket(*ticket), StoreTag::Peers),
+                "an event waits for an append that nobody has made"
+            );
             assert_eq!(event.kind, EventKind::OfflineStored, "another event waits");
-            assert!(event.peer.is_some(), "stored for nobody");
+            event.assert_complete();
         }
         if let Some(sync) = &self.sync {
             let (part, parts) = sync.part;
-            assert!(parts <= PARTS, "there are not so many parts");
-            assert!(part <= parts, "a part behind the last one");
             assert!(
-                sync.ticket.is_none_or(|ticket| ticket != Ticket::NOBODY),
-                "nobody waits for a comparison"
+                [0, 1, PARTS].contains(&parts),
+                "there are not so many parts"
+            );
+            assert!(
+                part < parts || sync.part == (0, 0),
+                "a part behind the last one"
+            );
+            assert!(
+                sync.ticket.is_some() || parts == 0,
+                "a comparison has begun and waits for nothing"
+            );
+            assert!(
+                sync.ticket
+                    .is_none_or(|ticket| stores.has(ticket, StoreTag::Events)),
+                "a comparison waits for an answer that does not come"
+            );
+            assert!(
+                sync.gone_from.is_none() || sync.cause == SyncCause::Start,
+                "hubs are gone that were there when the process started"
             );
         }
     }
@@ -134,6 +148,10 @@ impl Kernel {
     }
 
     fn of_session(&self, key: SessionKey, kind: EventKind) -> Option<Box<NewEvent>> {
+        debug_assert!(
+            self.sessions.contains_key(key),
+            "an event of a session that is gone"
+        );
         let session = self.sessions.get(key).filter(|it| it.settings.events)?;
         let mut event = self.event(&session.user.app, kind);
         event.user = Some(session.user.user.clone());
@@ -147,11 +165,9 @@ impl Kernel {
     fn tell_event(event: Box<NewEvent>, out: &mut dyn Sink) {
         debug_assert!(event.at_ms > 0, "an event at no time");
         debug_assert!(event.limits.count_max > 0, "a stream that holds nothing");
-        debug_assert_ne!(
-            event.kind,
-            EventKind::Gap,
-            "what is missing, the store tells"
-        );
+        if cfg!(debug_assertions) {
+            event.assert_complete();
+        }
         out.emit(Effect::Store {
             ticket: Ticket::NOBODY,
             op: StoreOp::EventAppend(event),
@@ -254,7 +270,8 @@ impl Kernel {
     pub(crate) fn note_append(&mut self, ticket: Ticket, event: Option<Box<NewEvent>>) {
         debug_assert_ne!(ticket, Ticket::NOBODY, "an append that nobody waits for");
         if let Some(event) = event {
-            self.events.stored.insert(ticket.0, event);
+            let before = self.events.stored.insert(ticket.0, event);
+            debug_assert!(before.is_none(), "an append is noted twice");
         }
     }
 
@@ -365,6 +382,12 @@ impl Kernel {
         let bound = |part: u16| u8::try_from(part * width).unwrap_or(u8::MAX);
         let from = bound(part);
         let to = bound(part).saturating_add(u8::try_from(width - 1).unwrap_or(u8::MAX));
+        debug_assert!(from <= to, "a part without a session");
+        debug_assert_eq!(
+            part + 1 == parts,
+            to == u8::MAX,
+            "the last part ends where the sessions do"
+        );
         let is_meant = |session: &&Session| {
             session.settings.events && session.is_here() && (from..=to).contains(&session.id.0[0])
         };
@@ -381,6 +404,10 @@ impl Kernel {
         let mut live: Vec<LiveLogin> = live.collect();
         // Order: sorted, because the map's order would reach the store.
         live.sort_unstable_by_key(|login| login.session);
+        debug_assert!(
+            live.is_sorted_by(|a, b| a.session < b.session),
+            "two logins have one session"
+        );
         let op = EventSync {
             hub: self.config.id,
             from,

@@ -164,6 +164,16 @@ impl Kernel {
             self.config.apps.has_bans(),
             "rules that nobody looks at"
         );
+        assert_eq!(
+            self.has_message_quotas,
+            self.config.apps.has_message_quotas(),
+            "quotas that nobody looks at"
+        );
+        assert_eq!(
+            self.events.of_messages,
+            self.config.apps.has_message_events(),
+            "events of messages that nobody tells"
+        );
         self.timers.assert_consistent(now_ms);
         let kept = self.replay_bytes.get();
         for (key, session) in &self.sessions {
@@ -171,6 +181,16 @@ impl Kernel {
             assert!(
                 session.outbox.bytes_kept() <= kept,
                 "frames are kept that are not counted"
+            );
+            let of_app = self.config.apps.settings(&session.user.app);
+            assert_eq!(
+                session.settings,
+                of_app.of(session.traits),
+                "a session goes by numbers that its app no longer has"
+            );
+            assert!(
+                self.clients.has(session.link.client),
+                "a client whose name is not kept"
             );
             let entry = self.users.get(&session.user);
             let is_known = entry.is_some_and(|entry| entry.session == Some(key));
@@ -198,6 +218,12 @@ impl Kernel {
                 let stage = self.connections.get(&claim.connection);
                 let is_its = matches!(stage, Some(Stage::Claiming(of)) if **of == *user);
                 assert!(is_its, "a claim whose connection does not claim");
+                let of_app = self.config.apps.settings(&user.app);
+                assert_eq!(
+                    claim.settings,
+                    of_app.of(claim.traits),
+                    "a login goes by numbers that its app no longer has"
+                );
                 claim.assert_consistent();
             }
         }

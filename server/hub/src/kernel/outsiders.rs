@@ -1,5 +1,7 @@
 //! Calls from outside that are under way: whom each speaks for.
 
+use std::collections::BTreeSet;
+
 use slotmap::Key as _;
 use tidings_wire::names::NameRule;
 
@@ -65,14 +67,22 @@ impl Outsiders {
             self.base.is_some() || self.count == 0,
             "messages are counted that have no name"
         );
+        let mut sent = BTreeSet::new();
         for outsider in self.open.values() {
             let stamp = outsider.sent.map_or(0, |(_, server_ts)| server_ts);
             assert!(stamp <= now_ts, "a message was sent in the future");
-            assert!(
-                outsider.sent.is_none() || self.count > 0,
-                "a message was sent that was not counted"
-            );
+            if let Some((id, _)) = outsider.sent {
+                assert!(sent.insert(id.0), "two messages have one id");
+            }
         }
+        assert!(
+            sent.len() as u64 <= self.count,
+            "a message was sent that was not counted"
+        );
+        assert!(
+            !self.open.contains_key(&Ticket::NOBODY.0),
+            "a call for whose answer nobody waits"
+        );
     }
 }
 
@@ -112,7 +122,11 @@ impl Kernel {
             Caller::Request { session, cseq } => {
                 Some((session, self.sessions.get(session)?.id, cseq))
             }
-            Caller::Outside(_) => {
+            Caller::Outside(ticket) => {
+                debug_assert!(
+                    self.outsiders.open.contains_key(&ticket.0),
+                    "a call sends that is answered"
+                );
                 let (base, number) = self.next_outside();
                 let id = MessageId::new(base, number);
                 self.note_sent(caller, id, self.now.unix_ms);
@@ -186,7 +200,7 @@ impl Kernel {
         sent.unwrap_or((MessageId([0; 16]), 0))
     }
 
-    /// Answers a call from outside.
+    /// Answers a call from outside that was admitted.
     pub(crate) fn answer_outside(
         &mut self,
         ticket: Ticket,
@@ -197,7 +211,8 @@ impl Kernel {
             !matches!(answer, OutsideAnswer::Sent { server_ts: 0, .. }),
             "a message without a stamp"
         );
-        self.outsiders.open.remove(&ticket.0);
+        let open = self.outsiders.open.remove(&ticket.0);
+        debug_assert!(open.is_some(), "a call is answered twice");
         out.emit(Effect::Answer { ticket, answer });
     }
 }

@@ -60,6 +60,11 @@ impl Stores {
         self.open.values().filter(|of| **of == tag).count()
     }
 
+    /// Whether an operation of this feature is on its way under this ticket.
+    pub(crate) fn has(&self, ticket: Ticket, tag: StoreTag) -> bool {
+        self.open.get(&ticket.0) == Some(&tag)
+    }
+
     /// Asserts what holds between two inputs.
     pub(crate) fn assert_consistent(&self) {
         assert!(

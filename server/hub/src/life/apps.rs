@@ -83,6 +83,33 @@ impl Hub {
         for key in all {
             self.kernel.set_session_timer(key);
         }
+        if cfg!(debug_assertions) {
+            let apps = &self.kernel.config.apps;
+            assert!(
+                self.kernel.users.keys().all(|user| apps.has(&user.app)),
+                "a user of an app that is no longer served stays"
+            );
+            apps.listed.keys().for_each(|app| self.assert_ruled(app));
+        }
+    }
+
+    /// Asserts that the rules of an app have taken effect: nobody looks at who is in later.
+    fn assert_ruled(&self, app: &AppId) {
+        let now_ms = self.kernel.clock.wall.unix_ms();
+        let apps = &self.kernel.config.apps;
+        let users = self.kernel.users.iter();
+        let users = users.filter(|(user, _)| user.app == *app);
+        let bans = apps.listed.get(app).map(|app| &app.bans);
+        let is_banned = |of: &UserKey| bans.is_some_and(|it| it.bars_login(&of.user, now_ms));
+        assert!(
+            users.clone().all(|(user, _)| !is_banned(user)),
+            "a user whose login a rule bars stays"
+        );
+        let sessions = users.filter_map(|(_, entry)| entry.session);
+        assert!(
+            self.kernel.barred_memberships(sessions).is_empty(),
+            "a member whom a rule bars stays"
+        );
     }
 
     /// Only rules of these apps have changed: looks at whom they name.
@@ -124,6 +151,9 @@ impl Hub {
         }
         for (key, channel) in self.kernel.barred_memberships(looked_at.into_iter()) {
             self.withdraw_membership(key, channel, out);
+        }
+        if cfg!(debug_assertions) {
+            ruled.iter().for_each(|app| self.assert_ruled(app));
         }
     }
 }

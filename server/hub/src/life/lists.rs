@@ -30,6 +30,10 @@ impl Hub {
         let page: Vec<_> = of_app.by_ref().take(limit).collect();
         let has_more = of_app.next().is_some();
         debug_assert!(page.len() <= limit, "more sessions than were asked for");
+        debug_assert!(
+            page.is_sorted_by(|(a, _), (b, _)| place(*a) < place(*b)),
+            "the next page would leave sessions out, or list them again"
+        );
         let last = page.last().map(|(key, _)| place(*key));
         OutsideAnswer::Sessions {
             next: last.filter(|_| has_more),

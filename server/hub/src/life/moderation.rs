@@ -54,6 +54,10 @@ impl Hub {
         for ticket in self.channels.moderation.open() {
             self.check_held(ticket, out);
         }
+        debug_assert!(
+            self.channels.moderation.is_settled(),
+            "a message is held for whose word nobody waits"
+        );
     }
 
     /// Lets go what is first in its lane and need not wait.
@@ -62,10 +66,14 @@ impl Hub {
             let Held {
                 caller, mut call, ..
             } = held;
-            if self.kernel.user_of(caller).is_none() {
+            let Some(user) = self.kernel.user_of(caller) else {
                 // The session has ended since: nobody is there who could have sent it.
                 continue;
-            }
+            };
+            debug_assert!(
+                user.app == lane.0.app && user.user == lane.1,
+                "a message goes on as somebody else's"
+            );
             match verdict {
                 Verdict::Pass => {}
                 Verdict::Change(message) => call.message = Some(*message),

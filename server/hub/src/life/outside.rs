@@ -7,16 +7,20 @@ use tidings_wire::proto::{Error, reply, request};
 
 use crate::hub::Hub;
 use crate::ids::{ChannelKey, SessionId, SessionKey, UserKey};
-use crate::io::{Sink, Ticket};
+use crate::io::{Effect, Sink, Ticket};
 use crate::kernel::reply::error;
 use crate::kernel::session::End;
 use crate::outside::{OUTSIDE_PAGE_MAX, OutsideAnswer, OutsideCall};
 
 impl Hub {
     pub(crate) fn handle_outside(&mut self, ticket: Ticket, call: OutsideCall, out: &mut dyn Sink) {
+        debug_assert!(
+            !self.kernel.outsiders.open.contains_key(&ticket.0),
+            "a call has the ticket of one that is under way"
+        );
         if let Err(error) = self.look_at_outside(&call) {
             let answer = OutsideAnswer::Call(reply::Result::Error(error));
-            return self.kernel.answer_outside(ticket, answer, out);
+            return out.emit(Effect::Answer { ticket, answer });
         }
         match call {
             OutsideCall::AsUser { from, call } => {
@@ -54,7 +58,7 @@ impl Hub {
             }
             call => {
                 let answer = self.answer_at_once(call, out);
-                self.kernel.answer_outside(ticket, answer, out);
+                out.emit(Effect::Answer { ticket, answer });
             }
         }
     }
@@ -129,6 +133,11 @@ impl Hub {
                 Some(end) => self.end_session(key, end, out),
                 None => self.kernel.detach(key, Some(code), out),
             }
+            debug_assert!(
+                (self.kernel.sessions.get(key))
+                    .is_none_or(|left| left.connection.is_none() && End::of(code).is_none()),
+                "a disconnected session has its connection, or has not ended"
+            );
         }
         OutsideAnswer::Count(u32::from(claiming.is_some()) + u32::from(key.is_some()))
     }
@@ -150,6 +159,11 @@ impl Hub {
         match key.filter(is_member) {
             Some(key) => {
                 self.withdraw_membership(key, channel.clone(), out);
+                debug_assert!(
+                    (self.channels.known.get(channel))
+                        .is_none_or(|known| !known.locals.contains_key(&key)),
+                    "a member that was taken out gets the channel's messages"
+                );
                 OutsideAnswer::Count(1)
             }
             None => OutsideAnswer::Count(0),

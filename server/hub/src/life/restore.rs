@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tidings_token::{Permissions, TokenId};
+use tidings_wire::limits::CLIENT_NAME_BYTES_MAX;
 use tidings_wire::names::{ChannelName, NameRule, UserId};
 use tidings_wire::proto::PresenceState;
 
@@ -35,6 +36,10 @@ impl Hub {
     /// Takes over what the process before has left. What no longer fits this hub is left out.
     pub(crate) fn handle_restore(&mut self, snapshot: Snapshot, out: &mut dyn Sink) {
         let record = snapshot.0;
+        debug_assert!(
+            self.kernel.connections.is_empty() && self.kernel.sessions.is_empty(),
+            "clients were let in before those who were there"
+        );
         self.channels.epochs = self.channels.epochs.max(record.epochs);
         self.kernel.now.unix_ms = self.kernel.now.unix_ms.max(record.stamped_ms);
         if let Some(agreed_ms) = record.clock_agreed_ms {
@@ -120,7 +125,9 @@ impl Hub {
         let mut watched = Watched::default();
         let users = record.watched.into_iter().filter_map(from_user);
         watched.extend(self.kernel.hasher, users.collect());
-        if record.cseq.max(record.last_invitation) > NUMBER_MAX {
+        if record.cseq.max(record.last_invitation) > NUMBER_MAX
+            || record.client.len() > CLIENT_NAME_BYTES_MAX
+        {
             return None;
         }
         let mut secrets = record.secrets.iter().map(|secret| to_secret(secret));
@@ -152,7 +159,7 @@ impl Hub {
                     issued_s: record.token_issued_s,
                 }
                 .kept(),
-                is_expiry_told: record.is_expiry_told,
+                is_expiry_told: record.is_expiry_told && record.token_expires_s.is_some(),
             },
             requests: Requests {
                 cseq: record.cseq,
@@ -197,6 +204,10 @@ impl Hub {
             // A name that this version does not accept.
             return;
         };
+        if record.epoch == 0 || record.epoch.max(record.seq) > NUMBER_MAX {
+            // Interests are counted from 1.
+            return;
+        }
         self.channels.epochs = self.channels.epochs.max(record.epoch);
         let mut channel = Channel::new(key.clone(), self.kernel.hasher, record.epoch);
         channel.seq = record.seq;

@@ -29,6 +29,19 @@ impl Hub {
 
     /// What must outlive the process. Of use only when every hub [is settled](Self::is_settled).
     pub fn snapshot(&self) -> Snapshot {
+        debug_assert!(
+            !self.is_settled() || self.kernel.outsiders.open.is_empty(),
+            "a call from outside is never answered"
+        );
+        debug_assert!(
+            !self.is_settled()
+                || self
+                    .kernel
+                    .sessions
+                    .values()
+                    .all(|it| it.requests.open == 0),
+            "a request is never answered"
+        );
         let mut sessions: Vec<_> = (self.kernel.sessions.values())
             .filter(|session| session.can_resume())
             .collect();

@@ -146,6 +146,21 @@ impl FromIterator<EventKind> for EventKinds {
     }
 }
 
+const _: () = {
+    let mut listed = EventKinds::NONE;
+    let mut at = 0;
+    while at < EventKind::ALL.len() {
+        let kind = EventKind::ALL[at];
+        assert!(
+            (kind as u32) < u32::BITS,
+            "a kind for which a set has no room"
+        );
+        assert!(listed.0 & 1 << kind as u8 == 0, "a kind is listed twice");
+        listed = listed.with(kind);
+        at += 1;
+    }
+};
+
 /// A queue from which reading removes. Source: rest 3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
@@ -234,6 +249,39 @@ impl NewEvent {
             detail: String::new(),
             limits: EventLimits::default(),
         }
+    }
+
+    /// Asserts that what a hub reports has what its kind needs: a reader finds no more than this.
+    pub(crate) fn assert_complete(&self) {
+        use EventKind::{
+            Banned, ChannelGone, ChannelMade, ChannelMessage, Gap, InvitationFailed, Join, Leave,
+            Login, Logout, OfflineStored, PeerMessage, Unbanned,
+        };
+        let kind = self.kind;
+        assert!(
+            !matches!(kind, ChannelMade | ChannelGone | Gap | Banned | Unbanned),
+            "{kind:?} is found out by others than hubs"
+        );
+        let is_of_login = matches!(kind, Login | Logout | Join | Leave);
+        assert_eq!(self.login.is_some(), is_of_login, "the login of {kind:?}");
+        let is_in_channel = matches!(kind, Join | Leave | ChannelMessage);
+        assert_eq!(
+            self.channel.is_some(),
+            is_in_channel,
+            "the place of {kind:?}"
+        );
+        let has_two_sides = !is_of_login && !is_in_channel;
+        assert_eq!(
+            self.peer.is_some(),
+            has_two_sides,
+            "the other side of {kind:?}"
+        );
+        assert_eq!(self.id.is_some(), has_two_sides, "the id of {kind:?}");
+        assert!(self.user.is_some(), "{kind:?} of nobody");
+        let is_message = matches!(kind, PeerMessage | ChannelMessage | OfflineStored);
+        assert!(is_message || self.bytes == 0, "{kind:?} has bytes");
+        let has_reason = matches!(kind, Logout | InvitationFailed);
+        assert_eq!(self.detail.is_empty(), !has_reason, "why {kind:?}");
     }
 }
 

@@ -1,5 +1,6 @@
 //! Planned restarts.
 
+use tidings_wire::limits::CLIENT_NAME_BYTES_MAX;
 use tidings_wire::names::{AppId, NameRule, UserId};
 use tidings_wire::proto::server_message::Kind;
 use tidings_wire::proto::{
@@ -246,6 +247,34 @@ fn a_session_that_ends_with_its_connection_is_in_no_snapshot_and_its_end_is_told
     );
     let alice = node.resume(0, "alice", &of_alice, had);
     assert_eq!(events(&node, alice), ["left Mäx"]);
+}
+
+#[test]
+fn a_session_whose_client_has_a_name_that_no_login_may_state_is_not_taken_over() {
+    let mut node = Node::new(1);
+    node.login(0, "alice");
+    node.login(0, "bob");
+    let mut snapshot = node.hubs[0].snapshot();
+    snapshot.0.sessions[0].client = "x".repeat(CLIENT_NAME_BYTES_MAX + 1);
+    node.reincarnate();
+    node.give(0, Input::Restore(Box::new(snapshot)));
+    assert_eq!(node.hubs[0].stats().sessions, 1);
+}
+
+#[test]
+fn what_no_hub_has_written_of_a_token_or_a_channel_is_not_taken_over() {
+    let mut node = Node::new(1);
+    let alice = node.login(0, "alice");
+    join(&mut node, alice);
+    let mut snapshot = node.hubs[0].snapshot();
+    // The end of a token that has none was told, and an interest that was not counted.
+    snapshot.0.sessions[0].is_expiry_told = true;
+    snapshot.0.channels[0].epoch = 0;
+    node.reincarnate();
+    node.give(0, Input::Restore(Box::new(snapshot)));
+    let taken = node.hubs[0].snapshot().0;
+    assert!(!taken.sessions[0].is_expiry_told);
+    assert!(taken.channels.is_empty() && taken.sessions[0].channels.is_empty());
 }
 
 #[test]
