@@ -1,5 +1,7 @@
 //! What the API reads in the store itself: histories and inboxes, which belong to no hub.
 
+use std::collections::HashSet;
+
 use prost::Message as _;
 use serde_json::{Map, Value, json};
 use tidings_hub::ids::UserKey;
@@ -97,6 +99,8 @@ impl Stored {
         is_one: impl Fn(&Conversation) -> bool,
     ) -> Result<Vec<Conversation>, Fault> {
         let mut found = Vec::new();
+        // A page that begins with conversations of users may end with those of channels.
+        let mut seen = HashSet::new();
         for start in starts(app) {
             let mut after = start;
             loop {
@@ -121,6 +125,7 @@ impl Stored {
                         .iter()
                         .filter(of_app)
                         .filter(|one| is_one(one))
+                        .filter(|one| seen.insert((*one).clone()))
                         .cloned(),
                 );
                 if found.len() > CONVERSATIONS_MAX {
