@@ -9,6 +9,7 @@ use tidings_hub::store_ops::{StoreAnswer, StoreOp};
 use tidings_wire::names::AppId;
 
 use crate::engine::{Engine, Health};
+use crate::keys::Kind;
 use crate::kv::{Backend, Fault, Pairs, ReadError, Writes};
 use crate::store::Store;
 use crate::usage::Bounds;
@@ -71,27 +72,47 @@ impl MemoryEngine {
     /// Flips a bit in the last byte of the record at `index` in key order. Returns whether there
     /// was such a record.
     pub fn damage_record(&mut self, index: usize) -> bool {
-        self.damage_record_at(index, usize::MAX)
+        let mut records = self.store.backend.records.values_mut();
+        records
+            .nth(index)
+            .map(|it| damage(it, usize::MAX))
+            .is_some()
     }
 
-    /// Flips a bit in the byte `at`, or in the last one if the record is shorter.
+    /// Flips a bit in the byte `at`, or in the last one if the record is shorter, of the record at
+    /// `index` among those that belong to no stream of events, in key order.
     pub fn damage_record_at(&mut self, index: usize, at: usize) -> bool {
-        let Some(record) = self.store.backend.records.values_mut().nth(index) else {
-            return false;
-        };
-        let mut bytes = record.to_vec();
-        let at = at.min(bytes.len().saturating_sub(1));
-        if let Some(byte) = bytes.get_mut(at) {
-            *byte ^= 1;
-        }
-        *record = bytes.into();
-        true
+        let records = self.store.backend.records.iter_mut();
+        let mut others = records.filter(|(key, _)| !is_of_events(key));
+        others.nth(index).map(|(_, it)| damage(it, at)).is_some()
     }
 
     /// Number of records.
     pub fn record_count(&self) -> usize {
         self.store.backend.records.len()
     }
+}
+
+fn damage(record: &mut Bytes, at: usize) {
+    let mut bytes = record.to_vec();
+    let at = at.min(bytes.len().saturating_sub(1));
+    if let Some(byte) = bytes.get_mut(at) {
+        *byte ^= 1;
+    }
+    *record = bytes.into();
+}
+
+fn is_of_events(key: &[u8]) -> bool {
+    const KINDS: [Kind; 7] = [
+        Kind::Event,
+        Kind::EventChannel,
+        Kind::EventHead,
+        Kind::EventUser,
+        Kind::OpenLogin,
+        Kind::OpenMember,
+        Kind::Queued,
+    ];
+    KINDS.iter().any(|kind| key.first() == Some(&(*kind as u8)))
 }
 
 impl Clone for MemoryEngine {

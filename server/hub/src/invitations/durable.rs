@@ -13,7 +13,9 @@ use tidings_wire::proto::{AcceptAsked, InvitationEnd, InvitationReceived};
 use crate::bus_ops::InvitationWord;
 use crate::ids::{InvitationId, SessionKey, UserKey};
 use crate::invitations::check::local_end;
-use crate::invitations::state::{Invitation, InvitationStore, Invitations, State, Told, Write};
+use crate::invitations::state::{
+    Invitation, InvitationStore, Invitations, Later, State, Told, Write,
+};
 use crate::io::Sink;
 use crate::kernel::Kernel;
 use crate::kernel::caller::Caller;
@@ -38,6 +40,14 @@ impl Invitations {
             debug_assert!(false, "an invitation is gone while it is dealt with");
             return;
         };
+        if invitation.writes > 0 {
+            match told {
+                Told::Received => return invitation.later.is_received = true,
+                Told::AcceptAsked => return invitation.later.is_accepting = true,
+                // An end that is decided here replaces any other.
+                Told::Sent(_) | Told::TakenOver { .. } | Told::Ended(_) => {}
+            }
+        }
         let revision = invitation.revision;
         let is_ended = matches!(told, Told::Ended(_));
         debug_assert_eq!(
@@ -57,6 +67,9 @@ impl Invitations {
             kernel.store_and_forget(op, out);
             return self.tell_of_invitation(caller, id, told, kernel, out);
         }
+        if let Some(invitation) = self.invitation(caller, id) {
+            invitation.writes += 1;
+        }
         let write = Box::new(Write {
             caller: caller.clone(),
             id,
@@ -74,6 +87,10 @@ impl Invitations {
         out: &mut dyn Sink,
     ) {
         let Write { caller, id, told } = write;
+        if let Some(invitation) = self.invitation(&caller, id) {
+            // One that was read again counts its own writes only.
+            invitation.writes = invitation.writes.saturating_sub(1);
+        }
         match answer {
             StoreAnswer::InvitationConflict(stored) => {
                 self.yield_invitation(&caller, id, stored, told, kernel, out);
@@ -81,7 +98,37 @@ impl Invitations {
             StoreAnswer::Failed { reason } => {
                 self.give_invitation_up(&caller, id, told, reason, kernel, out);
             }
-            _ => self.tell_of_invitation(&caller, id, told, kernel, out),
+            _ => {
+                self.tell_of_invitation(&caller, id, told, kernel, out);
+                self.write_later(&caller, id, kernel, out);
+            }
+        }
+    }
+
+    /// Writes what has waited for the answer to another write.
+    fn write_later(
+        &mut self,
+        caller: &UserKey,
+        id: InvitationId,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
+        let Some(invitation) = self.invitation(caller, id) else {
+            return;
+        };
+        if invitation.writes > 0 || invitation.has_ended() {
+            return;
+        }
+        let Later {
+            is_received,
+            is_accepting,
+        } = std::mem::take(&mut invitation.later);
+        if is_received || is_accepting {
+            let told = Told::TakenOver {
+                is_received,
+                is_accepting,
+            };
+            self.write_invitation(caller, id, told, kernel, out);
         }
     }
 

@@ -10,7 +10,7 @@ use tidings_wire::proto::server_message::Kind;
 use tidings_wire::proto::{IncomingInvitation, InvitationEnd};
 
 use crate::ids::{HubId, InvitationId, SessionId, UserKey};
-use crate::invitations::state::{CALLEE_BACK_WAIT_MS, Invitation, Invitations, State};
+use crate::invitations::state::{CALLEE_BACK_WAIT_MS, Invitation, Invitations, Later, State};
 use crate::kernel::Kernel;
 use crate::snapshot::record::UserRecord;
 use crate::snapshot::{from_session_id, from_user, to_user};
@@ -248,6 +248,8 @@ impl Invitation {
             sent_ms: now_ms.saturating_sub(record.age_ms.saturating_add(passed_ms)),
             is_from_outside: record.is_from_outside,
             rings_on: (record.rings_on_ms).map(|_| now_ms + CALLEE_BACK_WAIT_MS),
+            writes: 0,
+            later: Later::default(),
         };
         Some((invitation, origin))
     }

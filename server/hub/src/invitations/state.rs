@@ -49,6 +49,18 @@ pub(crate) struct Invitation {
     /// It rings until one side ends it; the callee's client, if lost, is waited for until this
     /// time, in monotonic milliseconds.
     pub(crate) rings_on: Option<u64>,
+    /// Writes of its record that the store has not answered.
+    pub(crate) writes: u16,
+    /// What is written, and told, once it has.
+    pub(crate) later: Later,
+}
+
+/// What has become of an invitation while its record was being written. It waits for the answer: if
+/// the record is somebody else's by now, a write that counted on ours would replace what they wrote.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Later {
+    pub(crate) is_received: bool,
+    pub(crate) is_accepting: bool,
 }
 
 /// Invitations that users of this hub have sent.
@@ -158,6 +170,8 @@ impl Invitation {
             sent_ms: now_ms,
             is_from_outside: owner.is_none(),
             rings_on: None,
+            writes: 0,
+            later: Later::default(),
         }
     }
 
