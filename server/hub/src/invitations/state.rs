@@ -55,8 +55,8 @@ pub(crate) struct Invitation {
     pub(crate) later: Later,
 }
 
-/// What has become of an invitation while its record was being written. It waits for the answer: if
-/// the record is somebody else's by now, a write that counted on ours would replace what they wrote.
+/// What has become of an invitation while its record was being written. It waits for the answer:
+/// if the record is somebody else's by now, a write that counted on ours would replace theirs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Later {
     pub(crate) is_received: bool,
