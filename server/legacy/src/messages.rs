@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use serde_json::Value;
+use tidings_wire::hex;
 use tidings_wire::proto::request::Call as HubCall;
 use tidings_wire::proto::{Message, PeerMessage, SendToPeer, message};
 
@@ -185,13 +186,5 @@ pub(crate) fn to_peer(peer_id: String, message: Message, offline: bool) -> HubCa
         message: Some(message),
         offline,
         history: false,
-    })
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
     })
 }

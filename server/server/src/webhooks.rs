@@ -19,6 +19,7 @@ use tidings_webhooks::{
     Change, Event, EventSource, Fault, Later, OnRules, Records, Row, Settings, Sources,
     SystemResolver, Table, WallClock, Webhooks,
 };
+use tidings_wire::hex;
 use tidings_wire::names::AppId;
 use tokio::runtime;
 use tokio::sync::oneshot;
@@ -319,8 +320,4 @@ fn translate(page: &EventPage, event: &events::Event) -> Event {
         order,
         detail,
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -2,9 +2,8 @@
 
 mod common;
 
-use common::{APP, Client, Seen, TestServer, config};
-use tidings_api::admin::{BanRecord, Privilege};
-use tidings_server::{App, AppId, Apps};
+use common::{APP, Client, Seen, TestServer, app_id, config};
+use tidings_server::{App, Apps};
 use tidings_wire::codes::{CloseCode, Outcome};
 use tidings_wire::proto::server_message::Kind;
 use tidings_wire::proto::{Login, Resume, client_message};
@@ -16,31 +15,6 @@ fn apps() -> Apps {
         accept_any: false,
         listed: listed.into(),
     }
-}
-
-fn app_id(id: &str) -> AppId {
-    AppId::parse(id).expect("an app id")
-}
-
-/// Bars logins of the app from these addresses. Returns the rule's id.
-fn bar(server: &TestServer, prefix: &str) -> u64 {
-    let handle = server.running().handle();
-    let rule = BanRecord {
-        id: 0,
-        user: None,
-        is_number: false,
-        channel: None,
-        address: Some(prefix.into()),
-        privileges: vec![Privilege::Login],
-        note: String::new(),
-        by: String::new(),
-        made_ms: 0,
-        changed_ms: 0,
-        until_ms: None,
-    };
-    let rule = handle.office().bans.add(&app_id(APP), rule, 0);
-    handle.apply_bans();
-    rule.expect("a store").id
 }
 
 const OTHER: &str = "fedcba9876543210fedcba9876543210";
@@ -78,14 +52,11 @@ fn log_in(server: &TestServer, app: &str, user: &str) -> Client<std::net::TcpStr
 #[test]
 fn a_barred_address_is_refused_by_its_app_alone() {
     let server = start();
-    let rule = bar(&server, "127.0.0.0/8");
+    let rule = server.bar(None, Some("127.0.0.0/8"));
     assert_eq!(refused(&mut log_in(&server, APP, "alice")), BANNED);
     log_in(&server, OTHER, "alice").welcomed();
-    bar(&server, "192.0.2.0/24");
-    let handle = server.running().handle();
-    let lifted = handle.office().bans.remove(&app_id(APP), rule, 0);
-    lifted.expect("it was there");
-    handle.apply_bans();
+    server.bar(None, Some("192.0.2.0/24"));
+    server.lift(rule);
     common::until("the rule is gone", || {
         let mut client = log_in(&server, APP, "bob");
         matches!(client.next(), Seen::Message(Kind::Welcome(_)))
@@ -100,7 +71,7 @@ fn who_is_connected_from_a_barred_address_is_sent_away_for_good() {
     let welcome = alice.log_in("alice");
     let mut other = log_in(&server, OTHER, "alice");
     other.welcomed();
-    bar(&server, "127.0.0.1");
+    server.bar(None, Some("127.0.0.1"));
     match alice.next() {
         Seen::Closed { code, .. } => assert_eq!(code, Some(CloseCode::Banned as u16)),
         other => panic!("{other:?}"),

@@ -81,13 +81,8 @@ pub(crate) struct KeyLine {
 
 impl KeyLine {
     fn of(key: Key, now_ms: u64) -> Self {
-        let state = match (key.revoked_ms, key.is_in_force(now_ms)) {
-            (Some(_), _) => "revoked",
-            (None, false) => "expired",
-            (None, true) => "active",
-        };
         Self {
-            state: state.into(),
+            state: key.state(now_ms).into(),
             old_secrets_until_ms: key.old_until_ms(now_ms),
             id: key.id,
             name: key.name,

@@ -4,7 +4,6 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::kinds::{self, TEST};
-use crate::sign;
 use crate::sources::Event;
 
 /// Our product number: the hosted service has none for signaling.
@@ -57,7 +56,7 @@ pub fn notice_id(app: &str, event: &Event) -> String {
         // A sample, and each is another one.
         hash.update(event.at_ms.to_be_bytes());
     }
-    let hex = sign::to_hex(&hash.finalize()[..16]);
+    let hex = tidings_wire::hex(&hash.finalize()[..16]);
     let parts = [
         &hex[..8],
         &hex[8..12],

@@ -3,6 +3,7 @@
 use hmac::{Hmac, Mac as _};
 use sha1::Sha1;
 use sha2::Sha256;
+use tidings_wire::hex;
 
 /// Of the hosted service: lower-case hex HMAC-SHA1 over the body.
 pub const SIGNATURE: &str = "agora-signature";
@@ -94,7 +95,7 @@ fn timed_hex(secret: &str, now_s: u64, body: &[u8]) -> String {
 fn sha1_hex(secret: &str, body: &[u8]) -> String {
     let mut mac = Hmac::<Sha1>::new_from_slice(secret.as_bytes()).expect("any length is a key");
     mac.update(body);
-    to_hex(&mac.finalize().into_bytes())
+    hex(&mac.finalize().into_bytes())
 }
 
 fn sha256(secret: &str, parts: &[&[u8]]) -> Hmac<Sha256> {
@@ -106,18 +107,7 @@ fn sha256(secret: &str, parts: &[&[u8]]) -> Hmac<Sha256> {
 }
 
 fn sha256_hex(secret: &str, parts: &[&[u8]]) -> String {
-    to_hex(&sha256(secret, parts).finalize().into_bytes())
-}
-
-/// The bytes in lower-case hex, two digits each.
-pub(crate) fn to_hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
+    hex(&sha256(secret, parts).finalize().into_bytes())
 }
 
 fn from_hex(hex: &str) -> Option<Vec<u8>> {

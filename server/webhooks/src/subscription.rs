@@ -6,7 +6,6 @@ use utoipa::ToSchema;
 use crate::error::{Field, Refusal, RefusalKind};
 use crate::guard::Rules;
 use crate::kinds;
-use crate::sign;
 use crate::sources::{Event, GAP};
 
 /// Patterns in one list of a subscription, at most.
@@ -81,7 +80,7 @@ impl Secret {
 pub(crate) fn random_hex<const BYTES: usize>() -> String {
     let mut bytes = [0; BYTES];
     getrandom::fill(&mut bytes).expect("the system gives random bytes");
-    sign::to_hex(&bytes)
+    tidings_wire::hex(&bytes)
 }
 
 /// The body of `POST …/webhooks`.

@@ -14,9 +14,12 @@
 //! ```
 
 pub mod frame;
+mod hex;
 pub mod names;
 pub mod rates;
 pub mod ws;
+
+pub use self::hex::hex;
 
 /// Outcomes, code families and close codes: generated from `proto/errors.toml`.
 #[path = "generated/codes.rs"]

@@ -152,15 +152,8 @@ mod tests {
 
     fn entry(at_ms: u64, action: &str) -> AuditEntry {
         AuditEntry {
-            cursor: String::new(),
-            at_ms,
             by: "k1".into(),
-            address: String::new(),
-            request_id: String::new(),
-            action: action.into(),
-            app: None,
-            before: Value::Null,
-            after: Value::Null,
+            ..AuditEntry::of_command(action, at_ms)
         }
     }
 

@@ -52,13 +52,8 @@ pub(crate) struct KeyView {
 
 impl KeyView {
     pub(crate) fn of(key: Key, now_ms: u64) -> Self {
-        let state = match (key.revoked_ms, key.is_in_force(now_ms)) {
-            (Some(_), _) => "revoked",
-            (None, false) => "expired",
-            (None, true) => "active",
-        };
         Self {
-            state,
+            state: key.state(now_ms),
             old_secrets_until_ms: key.old_until_ms(now_ms),
             id: key.id,
             name: key.name,

@@ -8,6 +8,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
+use tidings_wire::hex;
 use tidings_wire::names::AppId;
 
 use crate::keys::{PREFIX, Role, split};
@@ -287,6 +288,15 @@ impl Key {
         Ok(text)
     }
 
+    /// `active`, `expired` or `revoked`: how it is shown.
+    pub fn state(&self, now_ms: u64) -> &'static str {
+        match (self.revoked_ms, self.is_in_force(now_ms)) {
+            (Some(_), _) => "revoked",
+            (None, false) => "expired",
+            (None, true) => "active",
+        }
+    }
+
     /// Until when its older secrets are good, in Unix milliseconds; `None` = there are none.
     pub fn old_until_ms(&self, now_ms: u64) -> Option<u64> {
         let old = self.secrets.iter().filter_map(|secret| secret.until_ms);
@@ -304,14 +314,6 @@ fn check_name(name: &str) -> Result<(), KeyError> {
 
 fn hash(secret: &str) -> String {
     hex(&Sha256::digest(secret.as_bytes()))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    digits
-        .map(|digit| char::from(DIGITS[usize::from(digit)]))
-        .collect()
 }
 
 fn draw_secret(id: &str, now_ms: u64) -> Result<(KeyText, Secret), KeyError> {

@@ -13,11 +13,11 @@ use bytes::Bytes;
 use futures_util::stream;
 use serde_json::{Value, json as value};
 use tidings_store::events::{After, Cursor, Event, EventKind, EventKinds, EventPage, Watch};
+use tidings_wire::hex;
 use tidings_wire::limits::EVENT_PAGE_MAX;
 use tidings_wire::names::AppId;
 use tokio::time::{Instant, timeout_at};
 
-use super::publish::hex;
 use crate::auth::Caller;
 use crate::desk::Begun;
 use crate::params::Query;

@@ -7,12 +7,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use tidings_hub::ids::{InvitationId, UserKey};
 use tidings_hub::outside::{InvitationEntry, InvitationStage, OutsideAnswer, OutsideCall};
+use tidings_wire::hex;
 use tidings_wire::names::{NameRule, UserId};
 use tidings_wire::proto::{Invite, request};
 use utoipa::ToSchema;
 
 use super::lists::Page;
-use super::publish::hex;
 use crate::auth::Caller;
 use crate::body::Json;
 use crate::params::{self, PathParams, Query};

@@ -4,9 +4,9 @@ use axum::extract::State;
 use serde_json::{Value, json as value};
 use tidings_hub::ids::UserKey;
 use tidings_hub::store_ops::{InboxLosses, StoreOp, StoredMessage};
+use tidings_wire::hex;
 
 use super::lists::{Page, bad_cursor, page};
-use super::publish::hex;
 use crate::auth::Caller;
 use crate::params::{PathParams, Query};
 use crate::problem::Problem;

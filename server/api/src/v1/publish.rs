@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use tidings_hub::ids::UserKey;
 use tidings_hub::outside::{OutsideAnswer, PeerOutcome};
+use tidings_wire::hex;
 use tidings_wire::limits::MESSAGE_PAYLOAD_BYTES_MAX;
 use tidings_wire::names::{ChannelName, UserId};
 use tidings_wire::proto::{Message, Raw, SendToChannel, SendToPeer, message, request};
@@ -451,13 +452,4 @@ impl Receipt {
             ..Self::of("failed")
         }
     }
-}
-
-/// Bytes as lower-case hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -7,12 +7,12 @@ use serde::Serialize;
 use tidings_hub::ids::{SessionId, UserKey};
 use tidings_hub::outside::{OutsideAnswer, OutsideCall, SessionEntry};
 use tidings_wire::codes::CloseCode;
+use tidings_wire::hex;
 use tidings_wire::names::{AppId, ChannelName, NameRule, UserId};
 use tidings_wire::proto::{GetMembers, PresenceState, reply, request};
 use utoipa::ToSchema;
 
 use super::lists::{Page, bad_cursor, page};
-use super::publish::hex;
 use crate::auth::Caller;
 use crate::params::{self, PathParams, Query};
 use crate::problem::{Fault, Problem};

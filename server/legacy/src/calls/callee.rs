@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use serde_json::json;
+use tidings_wire::hex;
 use tidings_wire::proto::request::Call as HubCall;
 use tidings_wire::proto::{
     AcceptInvitation, IncomingInvitation, InvitationEnd, RefuseInvitation, RemoteInvitationEnded,
@@ -10,7 +11,7 @@ use tidings_wire::proto::{
 use super::{ANSWER, CALLS_MAX, Parts, Remote};
 use crate::codec::{Call, as_text};
 use crate::ids;
-use crate::messages::{JSON_TYPE, hex};
+use crate::messages::JSON_TYPE;
 use crate::requests::Pending;
 use crate::translator::{Output, Translator};
 

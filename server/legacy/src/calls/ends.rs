@@ -1,13 +1,14 @@
 //! Ends of calls, and tones. Source: signaling 8.1, 9.5.
 
 use serde_json::{Value, json};
+use tidings_wire::hex;
 use tidings_wire::proto::RefuseInvitation;
 use tidings_wire::proto::request::Call as HubCall;
 
 use super::{ANSWER, END_CALL_PREFIX, Parts, Remote, cancel};
 use crate::codec::{Call, as_text};
 use crate::ids;
-use crate::messages::{hex, text_message, to_peer};
+use crate::messages::{text_message, to_peer};
 use crate::requests::Pending;
 use crate::translator::Translator;
 

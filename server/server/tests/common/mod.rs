@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 
 #[allow(unused_imports, reason = "each test file uses its part")]
 pub(crate) use answer::Answer;
+use tidings_api::admin::{BanRecord, Privilege};
 use tidings_hub::Apps;
-use tidings_server::{DiskReserve, RunningServer, Server, ServerConfig};
+use tidings_server::{AppId, DiskReserve, RunningServer, Server, ServerConfig};
 use tidings_wire::frame::{decode_server, encode_client, is_numbered};
 use tidings_wire::proto::server_message::Kind;
 use tidings_wire::proto::{
@@ -20,6 +21,10 @@ use tidings_wire::proto::{
 use tidings_wire::ws::{Decoder, Event, Limits, Opcode, Role, encode_close, encode_frame};
 
 pub(crate) const APP: &str = "0123456789abcdef0123456789abcdef";
+
+pub(crate) fn app_id(id: &str) -> AppId {
+    AppId::parse(id).expect("an app id")
+}
 
 /// Long enough for a slow machine; nothing waits for it unless it fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -83,6 +88,35 @@ impl TestServer {
 
     pub(crate) fn running(&self) -> &RunningServer {
         self.0.as_ref().expect("it runs")
+    }
+
+    /// Bars logins to [`APP`], by a user or from addresses, as the API does. Returns the rule's id.
+    pub(crate) fn bar(&self, user: Option<&str>, address: Option<&str>) -> u64 {
+        let rule = BanRecord {
+            id: 0,
+            user: user.map(str::to_owned),
+            is_number: false,
+            channel: None,
+            address: address.map(str::to_owned),
+            privileges: vec![Privilege::Login],
+            note: String::new(),
+            by: String::new(),
+            made_ms: 0,
+            changed_ms: 0,
+            until_ms: None,
+        };
+        let handle = self.running().handle();
+        let rule = handle.office().bans.add(&app_id(APP), rule, 0);
+        handle.apply_bans();
+        rule.expect("a store").id
+    }
+
+    /// Takes a rule back.
+    pub(crate) fn lift(&self, rule: u64) {
+        let handle = self.running().handle();
+        let lifted = handle.office().bans.remove(&app_id(APP), rule, 0);
+        lifted.expect("it was there");
+        handle.apply_bans();
     }
 
     pub(crate) fn end(mut self) {

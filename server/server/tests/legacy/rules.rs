@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use serde_json::json;
-use tidings_api::admin::{BanRecord, Privilege};
 use tidings_server::{App, AppId, AppRules, Apps};
 use tidings_wire::rates::Rate;
 
@@ -56,29 +55,12 @@ fn an_apps_rules_count_for_it_alone_and_are_replaced_at_run_time() {
 #[test]
 fn who_is_barred_is_kicked_and_refused_as_such() {
     let server = common::TestServer::start(common::config());
-    let handle = server.running().handle();
-    let app = AppId::parse(APP).expect("an app id");
     for (account, user, address) in [
         ("by-name", Some("by-name"), None),
         ("by-address", None, Some("127.0.0.0/8")),
     ] {
         let mut client = Legacy::login(server.address(), account);
-        let rule = BanRecord {
-            id: 0,
-            user: user.map(str::to_owned),
-            is_number: false,
-            channel: None,
-            address: address.map(str::to_owned),
-            privileges: vec![Privilege::Login],
-            note: String::new(),
-            by: String::new(),
-            made_ms: 0,
-            changed_ms: 0,
-            until_ms: None,
-        };
-        let bans = &handle.office().bans;
-        let rule = bans.add(&app, rule, 0).expect("a store");
-        handle.apply_bans();
+        let rule = server.bar(user, address);
         // Two frames, as each generation of clients wants one of them: code 103.
         assert_eq!(client.frame()[0], "kick", "{account}");
         assert_eq!(client.frame(), json!(["close", "kick"]));
@@ -88,8 +70,7 @@ fn who_is_barred_is_kicked_and_refused_as_such() {
         assert_eq!(refused["result"], "failed", "{refused}");
         // Code 207.
         assert_eq!(refused["reason"], "kick", "{refused}");
-        bans.remove(&app, rule.id, 0).expect("it is there");
-        handle.apply_bans();
+        server.lift(rule);
         common::until("the rules are gone", || is_let_in(&server));
     }
     server.end();

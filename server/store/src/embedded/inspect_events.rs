@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 use tidings_hub::ids::SessionId;
+use tidings_wire::hex;
 use tidings_wire::names::{ChannelName, UserId};
 
 use crate::keys::Key;
@@ -57,10 +58,6 @@ pub(super) fn check(
         _ => {}
     }
     Ok(problem)
-}
-
-fn hex(id: &[u8; 16]) -> String {
-    format!("{:032x}", u128::from_be_bytes(*id))
 }
 
 pub(super) fn describe(decoded: &Key, (key, record): (&[u8], &Bytes)) -> Result<Value, ReadError> {

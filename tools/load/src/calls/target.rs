@@ -1,6 +1,5 @@
 //! The requests that each server is sent.
 
-use std::fmt::Write as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, bail};
@@ -8,6 +7,7 @@ use hmac::{Hmac, Mac as _};
 use md5::{Digest as _, Md5};
 use serde_json::{Value, json};
 use sha2::Sha256;
+use tidings_wire::hex;
 
 use super::Call;
 use crate::drivers::sockudo::{KEY, SECRET};
@@ -110,11 +110,4 @@ fn signature(path: &str, body: &str) -> String {
         "?{query}&auth_signature={}",
         hex(&mac.finalize().into_bytes())
     )
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
