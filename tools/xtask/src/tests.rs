@@ -1,9 +1,11 @@
 //! Every test, in the order in which failures are cheapest.
 
+use std::fs;
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, bail};
 
+use crate::reliability::said_by;
 use crate::setup::{self, cargo, root, run, run_with};
 use crate::sim::Sim;
 use crate::{
@@ -13,11 +15,15 @@ use crate::{
 /// Seeds of the simulator in one run. More find more and cost about 40 ms each.
 const SEEDS: u64 = 1000;
 
+/// GiB that a run from nothing writes, measured on a fresh clone and rounded up.
+const DISK_GIB: u64 = 12;
+
 /// A step: its name, and what it does.
 type Step = (&'static str, fn() -> Result<()>);
 
 /// Runs everything. Prints at the end how long each step took.
 pub(crate) fn all() -> Result<()> {
+    check_space()?;
     let steps: &[Step] = &[
         ("web builds", setup::web),
         ("quick checks and Rust tests", check),
@@ -39,6 +45,32 @@ pub(crate) fn all() -> Result<()> {
         report.push(format!("{:>6.0} s  {name}", began.elapsed().as_secs_f64()));
     }
     println!("\nall tests passed\n{}", report.join("\n"));
+    Ok(())
+}
+
+/// Fails at once where the disk is too small, rather than minutes later inside the compiler. Where
+/// an earlier run has left its output, a run writes over it and needs little more.
+fn check_space() -> Result<()> {
+    let target = setup::target();
+    fs::create_dir_all(&target)?;
+    let table = said_by("df", &["-Pk", &target.to_string_lossy()])?;
+    let free = table
+        .lines()
+        .nth(1)
+        .and_then(|row| row.split_whitespace().nth(3));
+    let free: u64 = free
+        .context("`df -Pk` printed no free space")?
+        .parse()
+        .context("`df -Pk` printed no number")?;
+    let built = target.join("debug").exists();
+    let free_gib = free / (1024 * 1024);
+    if !built && free_gib < DISK_GIB {
+        bail!(
+            "{free_gib} GiB are free for {}; all tests from nothing write {DISK_GIB} GiB. Free some \
+             space, or set CARGO_TARGET_DIR to a folder on a larger disk",
+            target.display()
+        );
+    }
     Ok(())
 }
 
