@@ -84,6 +84,7 @@ fn tidings(name: &str, programs: &Programs, address: SocketAddr, folder: &Path) 
         .args(["--hubs", &programs.threads.to_string()])
         .args(["--disk-reserve", "0"])
         .args(["--api-rate", "unlimited"])
+        .args(["--webhooks-allow", "127.0.0.0/8"])
         .env("TIDINGS_API_KEY", API_KEY)
         .arg("--data-dir")
         .arg(folder.join("data"));

@@ -3,9 +3,10 @@
 //! Each connection makes one call after the other. Without `--rate` the next call follows the
 //! answer; with it, calls are due at fixed times and latency counts from there.
 //!
-//! Reading order: here (what is done and reported), `target` (each server's requests), `connection`
-//! (bytes).
+//! Reading order: here (what is done and reported), `target` (each server's requests), `company`
+//! (clients, readers of events and webhooks beside the calls), `connection` (bytes).
 
+mod company;
 mod connection;
 mod target;
 
@@ -21,6 +22,7 @@ use tokio::task::JoinSet;
 
 use crate::measure::cost;
 use crate::servers::{Programs, start};
+use company::Company;
 use connection::Connection;
 use target::Target;
 
@@ -39,6 +41,15 @@ pub(crate) enum Call {
     Batch,
     /// A peer message that the receiver's client confirms
     Confirmed,
+    /// Batches in an app whose messages are events, which a reader of the stream gets; the latency
+    /// reported is that of the events
+    Events,
+}
+
+impl Call {
+    fn is_batch(self) -> bool {
+        matches!(self, Self::Batch | Self::Events)
+    }
 }
 
 /// Settings of the measurement.
@@ -72,6 +83,9 @@ pub(crate) struct Settings {
     /// Seconds of measuring, after a second of warming up
     #[arg(long, default_value_t = 5)]
     seconds: u64,
+    /// Beside the calls, another app has a webhook whose target takes connections and never answers
+    #[arg(long)]
+    hanging_webhook: bool,
     #[command(flatten)]
     programs: Programs,
 }
@@ -145,8 +159,10 @@ async fn load(
     address: SocketAddr,
     pid: u32,
 ) -> Result<Figures> {
+    let company = Company::gather(settings, address).await?;
     let begin = Instant::now();
     let from = begin + WARM_UP;
+    company.measure(from..from + Duration::from_secs(settings.seconds));
     let pause = settings
         .rate
         .map(|rate| Duration::from_secs_f64(settings.connections as f64 / rate.max(1) as f64));
@@ -174,6 +190,9 @@ async fn load(
     let calls = all.len() as f64;
     if calls == 0.0 {
         bail!("no call was answered");
+    }
+    if let Some(events) = company.end()? {
+        all = events;
     }
     let seconds = settings.seconds as f64;
     let cpu_us = (after.cpu_ns - before.cpu_ns) as f64 / 1e3;

@@ -32,7 +32,7 @@ impl Target {
             "tidings" => {
                 let path = match call {
                     Call::Publish | Call::Confirmed => format!("/api/v1/apps/{APP}/publish"),
-                    Call::Batch => format!("/api/v1/apps/{APP}/publish/batch"),
+                    Call::Batch | Call::Events => format!("/api/v1/apps/{APP}/publish/batch"),
                 };
                 (path, format!("Authorization: Bearer {API_KEY}\r\n"))
             }
@@ -45,11 +45,11 @@ impl Target {
         };
         let body: Box<dyn Fn(usize) -> Value> = match (name, call) {
             ("tidings", Call::Publish) => Box::new(move |at| message(at, &text)),
-            ("tidings", Call::Batch) => {
+            ("tidings", Call::Batch | Call::Events) => {
                 Box::new(move |at| json!({ "messages": vec![message(at, &text); batch] }))
             }
             ("tidings", Call::Confirmed) => Box::new(move |at| {
-                let users = [format!("reader{at}")];
+                let users = [reader(at)];
                 json!({ "users": users, "from": "backend", "payload": text, "wait": true })
             }),
             ("sockudo", Call::Batch) => {
@@ -63,7 +63,7 @@ impl Target {
             headers,
             body,
             is_signed: name == "sockudo",
-            messages_per_call: if call == Call::Batch { batch } else { 1 },
+            messages_per_call: if call.is_batch() { batch } else { 1 },
         })
     }
 
@@ -75,18 +75,31 @@ impl Target {
         } else {
             String::new()
         };
-        format!(
-            "POST {}{query} HTTP/1.1\r\nHost: localhost\r\n{}Content-Type: application/json\r\n\
-             Content-Length: {}\r\n\r\n{body}",
-            self.path,
-            self.headers,
-            body.len(),
-        )
-        .into_bytes()
+        whole(&format!("{}{query}", self.path), &self.headers, &body)
     }
 }
 
-fn message(at: usize, text: &str) -> Value {
+/// A call of an operator of our server.
+pub(super) fn operator_call(path: &str, body: &Value) -> Vec<u8> {
+    let headers = format!("Authorization: Bearer {API_KEY}\r\n");
+    whole(path, &headers, &body.to_string())
+}
+
+fn whole(path: &str, headers: &str, body: &str) -> Vec<u8> {
+    format!(
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\n{headers}Content-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len(),
+    )
+    .into_bytes()
+}
+
+/// Whom the calls of this connection are sent to, if that is a user.
+pub(super) fn reader(at: usize) -> String {
+    format!("reader{at}")
+}
+
+pub(super) fn message(at: usize, text: &str) -> Value {
     json!({ "channel": format!("room{at}"), "from": "backend", "payload": text })
 }
 

@@ -11,7 +11,7 @@
 
 mod attacks;
 mod cores;
-mod door;
+pub(crate) mod door;
 mod field;
 mod memory;
 mod page;
