@@ -56,6 +56,8 @@ enum Command {
     Compare(compare::Settings),
     /// Call servers over HTTP, as backends do, one server after the other, and compare
     Calls(calls::Settings),
+    /// Make all comparisons of calls, and the page about them
+    CallsPage(calls::page::Settings),
     /// Load several servers of ours at the same time, each with a generator of its own
     Many(many::Settings),
     /// Compare in every scenario of the report
@@ -105,6 +107,7 @@ fn main() -> Result<()> {
         Command::Floor(settings) => floor::serve(&settings),
         Command::Compare(settings) => compare::run(&settings),
         Command::Calls(settings) => calls::run(&settings),
+        Command::CallsPage(settings) => calls::page::run(&settings),
         Command::Many(settings) => many::run(&settings),
         Command::Series(settings) => series::run(&settings),
         Command::Report(settings) => report::run(&settings),

@@ -92,6 +92,18 @@ enum Task {
         )]
         series: Vec<String>,
     },
+    /// Measure the server-side API side by side with other servers, and write
+    /// docs/proven/performance-api.md
+    #[command(after_help = "All options: cargo run -p tidings-load -- calls-page --help")]
+    PerformanceApi {
+        /// Options of `tidings-load calls-page`, for example `--rounds N`
+        #[arg(
+            trailing_var_arg = true,
+            allow_hyphen_values = true,
+            value_name = "OPTION"
+        )]
+        load: Vec<String>,
+    },
     /// Attack the program in every known way, measure what users of another app notice, and write
     /// docs/proven/fairness.md
     #[command(after_help = "All options: cargo run -p tidings-load -- fairness --help")]
@@ -222,6 +234,7 @@ fn perform(task: Task) -> Result<()> {
         Task::Figures => figures::check(),
         Task::Supply => supply::check(),
         Task::Performance { series } => performance::run_series(&series),
+        Task::PerformanceApi { load } => performance::run_calls(&load),
         Task::Fairness { load } => fairness::run(&load),
         Task::Ratchet { update } => tests::ratchet(update),
         Task::Instructions { update, all } => instructions::run(update, all),

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 
+use crate::reliability::said_by;
 use crate::setup::{cargo, run};
 
 const PROGRAM: &str = "target/release/tidings-load";
@@ -23,4 +24,21 @@ pub(crate) fn run_series(arguments: &[String]) -> Result<()> {
     series.extend(arguments.iter().map(String::as_str));
     run(".", PROGRAM, &series)?;
     run(".", PROGRAM, &["report"])
+}
+
+/// The same for calls of backends, which `docs/proven/performance-api.md` is about.
+pub(crate) fn run_calls(arguments: &[String]) -> Result<()> {
+    run("tools/load/peers", "sh", &["install.sh"])?;
+    cargo(&[
+        "build",
+        "--release",
+        "--package",
+        "tidings",
+        "--package",
+        "tidings-load",
+    ])?;
+    let commit = said_by("git", &["rev-parse", "--short", "HEAD"])?;
+    let mut command = vec!["calls-page", "--commit", &commit];
+    command.extend(arguments.iter().map(String::as_str));
+    run(".", PROGRAM, &command)
 }

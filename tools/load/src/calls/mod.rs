@@ -8,6 +8,7 @@
 
 mod company;
 mod connection;
+pub(crate) mod page;
 mod target;
 
 use std::collections::BTreeMap;
@@ -53,7 +54,7 @@ impl Call {
 }
 
 /// Settings of the measurement.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Settings {
     /// What is called
     #[arg(value_enum)]
@@ -98,6 +99,15 @@ type Figures = BTreeMap<&'static str, f64>;
 /// # Errors
 /// If no server could be loaded.
 pub(crate) fn run(settings: &Settings) -> Result<()> {
+    for (name, figures) in measure(settings)? {
+        println!("{}", json!({ "server": name, "figures": figures }));
+    }
+    Ok(())
+}
+
+/// Loads the servers in turn, round after round; returns their medians, in the order of the
+/// servers.
+fn measure(settings: &Settings) -> Result<Vec<(String, Figures)>> {
     let mut found: BTreeMap<&str, Vec<Figures>> = BTreeMap::new();
     for round in 1..=settings.rounds {
         for name in &settings.servers {
@@ -113,17 +123,14 @@ pub(crate) fn run(settings: &Settings) -> Result<()> {
     if found.is_empty() {
         bail!("no server could be loaded");
     }
-    for name in &settings.servers {
-        let Some(rounds) = found.get(name.as_str()) else {
-            continue;
-        };
-        let figures = rounds[0]
-            .keys()
-            .map(|figure| (*figure, median(rounds, figure)));
-        let figures: Figures = figures.collect();
-        println!("{}", json!({ "server": name, "figures": figures }));
-    }
-    Ok(())
+    let names = settings.servers.iter();
+    let medians = names.filter_map(|name| {
+        let rounds = found.get(name.as_str())?;
+        let figures = rounds[0].keys();
+        let figures = figures.map(|figure| (*figure, median(rounds, figure)));
+        Some((name.clone(), figures.collect()))
+    });
+    Ok(medians.collect())
 }
 
 fn median(rounds: &[Figures], figure: &str) -> f64 {
