@@ -1,8 +1,11 @@
-//! A connection of HTTP/1.1 that is kept: whole requests out, whole answers in.
+//! A connection of HTTP/1.1 that is kept: whole requests out, whole answers in. A server that
+//! closes after an answer gets a new connection with the next call, as it would from any client.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use socket2::SockRef;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -13,7 +16,9 @@ const HEADERS_MAX: usize = 64;
 const ANSWER_BYTES_MAX: usize = 1 << 20;
 
 pub(super) struct Connection {
-    stream: TcpStream,
+    address: SocketAddr,
+    /// `None` = the server has said that it closes.
+    stream: Option<TcpStream>,
     read: Vec<u8>,
 }
 
@@ -26,17 +31,20 @@ pub(super) struct Answer {
 
 impl Connection {
     pub(super) async fn open(address: SocketAddr) -> Result<Self> {
-        let stream = TcpStream::connect(address).await.context("connecting")?;
-        stream.set_nodelay(true)?;
         Ok(Self {
-            stream,
+            address,
+            stream: Some(connect(address).await?),
             read: Vec::new(),
         })
     }
 
     /// Sends a request and reads its answer.
     pub(super) async fn call(&mut self, request: &[u8]) -> Result<Answer> {
-        self.stream.write_all(request).await?;
+        let mut stream = match self.stream.take() {
+            Some(stream) => stream,
+            None => connect(self.address).await?,
+        };
+        stream.write_all(request).await?;
         self.read.clear();
         loop {
             if let Some((status, head)) = self.head()?
@@ -52,12 +60,15 @@ impl Connection {
                         .take(300)
                         .collect(),
                 };
+                if head.is_kept {
+                    self.stream = Some(stream);
+                }
                 return Ok(Answer { status, body });
             }
             if self.read.len() > ANSWER_BYTES_MAX {
                 bail!("an answer of more than {ANSWER_BYTES_MAX} bytes");
             }
-            if self.stream.read_buf(&mut self.read).await? == 0 {
+            if stream.read_buf(&mut self.read).await? == 0 {
                 bail!("the server has closed the connection");
             }
         }
@@ -70,15 +81,23 @@ impl Connection {
             return Ok(None);
         };
         let mut length = Length::None;
+        let mut is_kept = true;
         for header in response.headers.iter() {
             if header.name.eq_ignore_ascii_case("content-length") {
                 length = Length::Bytes(std::str::from_utf8(header.value)?.trim().parse()?);
             } else if header.name.eq_ignore_ascii_case("transfer-encoding") {
                 length = Length::Chunked;
+            } else if header.name.eq_ignore_ascii_case("connection") {
+                is_kept = !header.value.eq_ignore_ascii_case(b"close");
             }
         }
         let status = response.code.context("an answer without a status")?;
-        Ok(Some((status, Head { head_bytes, length })))
+        let head = Head {
+            head_bytes,
+            length,
+            is_kept,
+        };
+        Ok(Some((status, head)))
     }
 }
 
@@ -86,6 +105,15 @@ impl Connection {
 struct Head {
     head_bytes: usize,
     length: Length,
+    is_kept: bool,
+}
+
+async fn connect(address: SocketAddr) -> Result<TcpStream> {
+    let stream = TcpStream::connect(address).await.context("connecting")?;
+    stream.set_nodelay(true)?;
+    // Ports that linger for a minute after their end would run out.
+    SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
+    Ok(stream)
 }
 
 #[derive(Debug, Clone, Copy)]

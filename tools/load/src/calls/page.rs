@@ -64,7 +64,8 @@ const BESIDE_HANGING: usize = 6;
 const COMPARISONS: [Comparison; 7] = [
     Comparison {
         title: "Publish to channels, as fast as answers come",
-        about: "One message of 128 bytes a call, on 64 connections that are kept.",
+        about: "One message of 128 bytes a call, on 64 connections that are kept; sockudo closes its \
+                connection after each answer.",
         call: Call::Publish,
         servers: &["tidings", "sockudo", "centrifuge"],
         connections: 64,
