@@ -22,6 +22,7 @@ pub mod hostile;
 mod hubs;
 mod idempotency;
 pub mod keys;
+pub mod metrics;
 mod openapi;
 pub mod params;
 pub mod problem;
@@ -59,6 +60,7 @@ use self::admin::Admin;
 use self::auth::Caller;
 use self::desk::Desks;
 use self::keys::AllKeys;
+use self::metrics::{Calls, Meters, NoMeters, Reading};
 use self::request_id::RequestIds;
 use self::stored::Stored;
 
@@ -118,6 +120,10 @@ pub struct Api {
     handle_key: [u8; 32],
     /// Set once, by whoever serves it; without, their routes answer 503.
     webhooks: OnceLock<Webhooks>,
+    /// The same; without, all metrics are empty.
+    meters: OnceLock<Arc<dyn Meters>>,
+    /// What was answered.
+    calls: Calls,
     /// Replaced as a whole; held for the time of a copy of the pointer.
     apps: RwLock<Arc<Apps>>,
     settings: Settings,
@@ -153,6 +159,8 @@ impl Api {
             admin,
             channel_lists: admin::Lists::default(),
             webhooks: OnceLock::new(),
+            meters: OnceLock::new(),
+            calls: Calls::default(),
             apps: RwLock::new(apps),
             events: Events::new(store.clone()),
             stored: Stored::new(store),
@@ -193,6 +201,23 @@ impl Api {
     /// From now on, apps have webhooks. Only the first call counts.
     pub fn set_webhooks(&self, webhooks: Webhooks) {
         let _ = self.webhooks.set(webhooks);
+    }
+
+    /// From now on, there are metrics. Only the first call counts.
+    pub fn set_meters(&self, meters: Arc<dyn Meters>) {
+        let _ = self.meters.set(meters);
+    }
+
+    /// Tells what the API itself has counted. `name`: under which name an app is counted, or all
+    /// those without one.
+    pub fn read_calls(&self, name: impl FnMut(Option<&AppId>) -> String, to: &mut Reading) {
+        self.calls.read(name, to);
+    }
+
+    /// Reads the whole server.
+    pub(crate) fn meters(&self) -> Arc<dyn Meters> {
+        let meters = self.meters.get().cloned();
+        meters.unwrap_or_else(|| Arc::new(NoMeters))
     }
 
     /// Milliseconds since the start.

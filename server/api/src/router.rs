@@ -1,6 +1,7 @@
 //! The way of a call: its id, its caller, its app's rates, its handler, its answer's headers.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Router;
 use axum::body::Body;
@@ -17,13 +18,12 @@ use crate::desk::{Begun, Kind, Left};
 use crate::problem::{Convention, Fault};
 use crate::reach::{Stranger, app_in, reachable_named, unknown_app};
 use crate::routes::Routes;
-use crate::{Api, Shared, admin, hosted, request_id, v1, webhooks};
+use crate::{Api, Shared, admin, hosted, metrics, request_id, v1, webhooks};
 
 /// Whether a path is the API's.
 pub fn is_path(path: &str) -> bool {
-    ["/api/", "/dev/", "/rtm/v2/"]
-        .iter()
-        .any(|prefix| path.starts_with(prefix))
+    let areas = ["/api/", "/dev/", "/rtm/v2/"];
+    path == "/metrics" || areas.iter().any(|prefix| path.starts_with(prefix))
 }
 
 /// All routes with their layers; other paths and methods are refused by the API too.
@@ -47,6 +47,7 @@ pub(crate) fn routes() -> Routes {
         .merge(admin::routes())
         .merge(admin::hosted_routes())
         .merge(webhooks::routes())
+        .merge(metrics::routes())
 }
 
 /// Answers shorter than this are not compressed: receipts of messages above all.
@@ -79,6 +80,9 @@ fn is_public(path: &str) -> bool {
 }
 
 async fn serve(State(api): State<Shared>, mut request: Request, next: Next) -> Response<Body> {
+    let begun = Instant::now();
+    let path = request.uri().path();
+    let (is_wait, named) = (metrics::is_wait(path), app_in(path));
     let id = api.request_ids.of(request.headers());
     let convention = Convention::of(request.uri().path());
     request.extensions_mut().insert(id.clone());
@@ -90,6 +94,16 @@ async fn serve(State(api): State<Shared>, mut request: Request, next: Next) -> R
     };
     if let Some(fault) = response.extensions_mut().remove::<Fault>() {
         response = convention.render(&fault, &id);
+    }
+    let took = (!is_wait).then(|| begun.elapsed());
+    api.calls.note(response.status(), took);
+    if response.status() == StatusCode::TOO_MANY_REQUESTS
+        && let Some(Ok(app)) = named
+    {
+        let apps = api.apps();
+        if apps.has(&app) {
+            api.calls.note_too_often(&app, &apps);
+        }
     }
     let headers = response.headers_mut();
     if let Some(value) = id.header() {

@@ -1,6 +1,7 @@
 //! The interface of a bus: what a hub's host calls, and what the bus calls back.
 
 use tidings_hub::bus_ops::{BusInput, BusOp};
+use tidings_hub::counts::Tally;
 use tidings_hub::ids::HubId;
 
 /// What one hub's part of the bus sends to another hub's part.
@@ -41,4 +42,7 @@ pub trait Bus {
 
     /// Number of topics with a subscriber that this part of the bus is home to, for the operator.
     fn topics(&self) -> usize;
+
+    /// Channels with a member anywhere that this part of the bus is home to, by app.
+    fn channels(&self) -> &Tally<u64>;
 }

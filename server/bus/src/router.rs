@@ -1,6 +1,7 @@
 //! The in-memory router between the hubs of one process.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::hash::{BuildHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use siphasher::sip::SipHasher13;
 use smallvec::SmallVec;
 use tidings_fault::fault;
 use tidings_hub::bus_ops::{AskId, BusInput, BusOp, Publication, Topic};
+use tidings_hub::counts::Tally;
 use tidings_hub::ids::HubId;
 
 use crate::door::{Bus, Crossing, Outlet};
@@ -88,6 +90,8 @@ pub struct Shard {
     /// Bound: one entry per user, channel and watched user that any hub of the node is interested
     /// in. The hubs bound these, and an entry is removed with its last subscriber.
     topics: HashMap<Topic, Subscribers, SeededState>,
+    /// How many of the topics are channels, by app.
+    channels: Tally<u64>,
     /// The latest stamp of a message that this shard has routed, in Unix milliseconds.
     latest_ts: u64,
 }
@@ -102,6 +106,7 @@ impl Shard {
             hub,
             homes,
             topics: HashMap::with_hasher(state),
+            channels: Tally::default(),
             latest_ts: 0,
         }
     }
@@ -119,7 +124,15 @@ impl Shard {
         debug_assert_eq!(from.node, self.hub.node, "another node's operation");
         match op {
             BusOp::Subscribe(topic) => {
-                let subscribers = self.topics.entry(topic).or_default();
+                let subscribers = match self.topics.entry(topic) {
+                    Entry::Occupied(entry) => entry.into_mut(),
+                    Entry::Vacant(entry) => {
+                        if let Topic::Channel(key) = entry.key() {
+                            *self.channels.of(&key.app, || true) += 1;
+                        }
+                        entry.insert(Subscribers::new())
+                    }
+                };
                 let forgets_third = fault!(RouterForgetsThirdHub);
                 if forgets_third && subscribers.len() > 1 {
                     return;
@@ -215,6 +228,11 @@ impl Shard {
         self.topics.len()
     }
 
+    /// How many of them are channels, by app.
+    pub fn channels(&self) -> &Tally<u64> {
+        &self.channels
+    }
+
     fn subscribers(&self, topic: &Topic) -> impl Iterator<Item = HubId> {
         let found = self.topics.get(topic);
         let hubs: &[u16] = found.map_or(&[], |subscribers| subscribers);
@@ -228,6 +246,9 @@ impl Shard {
         subscribers.retain(|subscriber| *subscriber != from.hub);
         if subscribers.is_empty() {
             self.topics.remove(topic);
+            if let Topic::Channel(key) = topic {
+                *self.channels.of(&key.app, || true) -= 1;
+            }
         }
     }
 }
@@ -306,6 +327,10 @@ impl Bus for Router {
 
     fn topics(&self) -> usize {
         self.shard.topics()
+    }
+
+    fn channels(&self) -> &Tally<u64> {
+        self.shard.channels()
     }
 }
 

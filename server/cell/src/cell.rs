@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tidings_bus::{Bus, Crossing, Outlet, Router};
 use tidings_hub::bus_ops::BusInput;
-use tidings_hub::counts::AppTally;
+use tidings_hub::counts::{AppTally, HubCounts, Tally};
 use tidings_hub::ids::{ConnectionId, HubId};
 use tidings_hub::{Apps, Effect, Hub, HubStats, Snapshot};
 
@@ -85,9 +85,11 @@ impl<B: Bus> Cell<B> {
             hub: self.hub.config().id,
             sizes: self.hub.stats(),
             topics: self.bus().topics(),
+            channels: self.bus().channels().clone(),
             legacy_clients: self.translators.len(),
             is_settled: self.hub.is_settled(),
-            counts: self.counts,
+            counts: self.counts.clone(),
+            hub_counts: self.hub.counts().clone(),
             apps: self.hub.app_counts().clone(),
         }
     }
@@ -110,12 +112,16 @@ pub struct CellReport {
     pub sizes: HubStats,
     /// Topics with a subscriber whose home is this hub.
     pub topics: usize,
+    /// Channels with a member anywhere whose home is this hub, by app.
+    pub channels: Tally<u64>,
     /// Connections of legacy clients.
     pub legacy_clients: usize,
     /// Whether nothing is in progress.
     pub is_settled: bool,
     /// Counts since the cell was created.
     pub counts: Counts,
+    /// What the hub has counted, whichever app it was in.
+    pub hub_counts: HubCounts,
     /// Counts by app.
     pub apps: AppTally,
 }

@@ -39,6 +39,7 @@ pub fn tick_hub<H: Host>(host: &mut H) {
 
 /// Closes a connection for a reason of the host, in its own protocol. The hub is not notified.
 pub fn end<H: Host>(host: &mut H, connection: ConnectionId, code: CloseCode) {
+    host.cell().counts.see_end(code);
     if let Some(ending) = legacy::end(host, connection, code) {
         let closing = Closing {
             cause: Some(code),

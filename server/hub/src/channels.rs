@@ -144,7 +144,7 @@ impl Channels {
             self.fan_out(&channel_key, frame, Some(*sender), kernel, out);
         }
         kernel.charge_fan_out(caller, bytes, members);
-        kernel.tally.of(&channel_key.app).channel_messages += 1;
+        kernel.count(&channel_key.app).channel.sent(bytes);
         if kernel.events.of_messages {
             kernel.tell_channel_message(caller, &channel_key, bytes, out);
         }
@@ -239,9 +239,17 @@ impl Channels {
         };
         let is_own = from == kernel.config.id;
         match message {
-            Publication::Message { sender, frame, .. } => {
+            Publication::Message {
+                sender,
+                frame,
+                server_ts,
+                ..
+            } => {
                 if !(is_own && fault!(OwnHubSeesMessageEarly)) {
-                    self.fan_out(key, frame, Some(*sender), kernel, out);
+                    let given = self.fan_out(key, frame, Some(*sender), kernel, out);
+                    let age_ms = kernel.now.unix_ms.saturating_sub(*server_ts);
+                    kernel.counts.messages.note(age_ms);
+                    kernel.count(&key.app).channel.given(frame.len(), given);
                 }
                 if is_own {
                     self.finish_published(key, kernel, out);
@@ -257,8 +265,12 @@ impl Channels {
                 channel.attributes_revision = *revision;
                 let knows = |session: &Session| session.traits.knows_library_types;
                 match others {
-                    ForOthers::Same => self.fan_out(key, frame, None, kernel, out),
-                    ForOthers::Nothing => self.fan_out_where(key, frame, None, knows, kernel, out),
+                    ForOthers::Same => {
+                        self.fan_out(key, frame, None, kernel, out);
+                    }
+                    ForOthers::Nothing => {
+                        self.fan_out_where(key, frame, None, knows, kernel, out);
+                    }
                     ForOthers::Frame(other) => {
                         self.fan_out_where(key, frame, None, knows, kernel, out);
                         self.fan_out_where(
@@ -470,7 +482,7 @@ impl Channels {
     }
 
     /// Hands a frame to every member here but the sender: no copy per member, one allocation for
-    /// all.
+    /// all. Returns how many have got it.
     pub(crate) fn fan_out(
         &mut self,
         key: &ChannelKey,
@@ -478,8 +490,8 @@ impl Channels {
         sender: Option<SessionId>,
         kernel: &mut Kernel,
         out: &mut dyn Sink,
-    ) {
-        self.fan_out_where(key, frame, sender, |_| true, kernel, out);
+    ) -> usize {
+        self.fan_out_where(key, frame, sender, |_| true, kernel, out)
     }
 
     /// The same, to some of the members.
@@ -491,7 +503,7 @@ impl Channels {
         is_meant: impl Fn(&Session) -> bool,
         kernel: &mut Kernel,
         out: &mut dyn Sink,
-    ) {
+    ) -> usize {
         let Kernel {
             sessions,
             replay_bytes,
@@ -499,8 +511,10 @@ impl Channels {
         } = kernel;
         let Some(channel) = self.known.get(key) else {
             debug_assert!(false, "a session is gone while it is dealt with");
-            return;
+            return 0;
         };
+        let mut given = 0;
+        let mut has_ghost = false;
         let mut connections = Vec::with_capacity(channel.locals.len());
         let source = Source::Channel(Arc::clone(&channel.key));
         let kept = Kept::counted(frame.clone(), source, replay_bytes);
@@ -508,11 +522,15 @@ impl Channels {
             if Some(*id) == sender {
                 continue;
             }
-            let session = sessions.get_mut(*session);
-            if let Some(session) = session.filter(|session| is_meant(session)) {
+            let Some(session) = sessions.get_mut(*session) else {
+                has_ghost = true;
+                continue;
+            };
+            if is_meant(session) {
                 if fault!(FullOutboxEndsFanOut) && session.outbox.has_dropped() {
-                    return;
+                    return given;
                 }
+                given += 1;
                 session.outbox.push(Rc::clone(&kept));
                 connections.extend(session.connection);
             }
@@ -523,6 +541,28 @@ impl Channels {
                 frame: frame.clone(),
             });
         }
+        if has_ghost {
+            self.sweep_ghosts(key, kernel);
+        }
+        given
+    }
+
+    /// Takes those out of a channel whose session has ended: unless their end is on its way through
+    /// the topic's order, they have been forgotten (contract PRE-4).
+    fn sweep_ghosts(&mut self, key: &ChannelKey, kernel: &mut Kernel) {
+        let Some(channel) = self.known.get_mut(key) else {
+            debug_assert!(false, "a channel is gone while it is dealt with");
+            return;
+        };
+        let published = &channel.published;
+        let before = channel.locals.len();
+        channel.locals.retain(|session, _| {
+            kernel.sessions.contains_key(*session)
+                || published.iter().any(|own| own.session == *session)
+        });
+        let ghosts = before - channel.locals.len();
+        debug_assert!(ghosts == 0, "a member without a session");
+        kernel.counts.ghosts += ghosts as u64;
     }
 
     pub(crate) fn drop_channel_if_unused(&mut self, key: &ChannelKey, out: &mut dyn Sink) {

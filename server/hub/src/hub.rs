@@ -14,7 +14,7 @@ use crate::attributes::Attributes;
 use crate::bus_ops::{BusInput, Publication, Question, Topic};
 use crate::channels::state::Channels;
 use crate::config::HubConfig;
-use crate::counts::AppTally;
+use crate::counts::{AppTally, HubCounts};
 use crate::history::History;
 use crate::ids::{ConnectionId, HubId, UserKey};
 use crate::invitations::state::Invitations;
@@ -91,6 +91,8 @@ pub struct HubStats {
     pub store_operations: usize,
     /// Bytes of frames that are kept for clients; one for many counts once.
     pub replay_bytes: usize,
+    /// How often the wall clock was set, by more than a minute, since the hub was made.
+    pub clock_jumps: u64,
 }
 
 impl Hub {
@@ -286,6 +288,11 @@ impl Hub {
         &self.kernel.tally
     }
 
+    /// What has happened in whichever app.
+    pub fn counts(&self) -> &HubCounts {
+        &self.kernel.counts
+    }
+
     /// How large the hub is.
     pub fn stats(&self) -> HubStats {
         HubStats {
@@ -295,6 +302,7 @@ impl Hub {
             asks: self.kernel.asks.len(),
             store_operations: self.kernel.stores.len(),
             replay_bytes: self.kernel.replay_bytes.get(),
+            clock_jumps: self.kernel.clock.wall.jumps,
         }
     }
 

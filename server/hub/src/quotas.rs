@@ -103,7 +103,7 @@ impl Usage {
         quotas: Quotas,
         copies: Option<usize>,
         now_ms: u64,
-    ) -> Result<(), Error> {
+    ) -> Result<(), (&'static str, Error)> {
         debug_assert!(!app.as_str().is_empty(), "a message of no app");
         let parts = [
             (
@@ -127,7 +127,7 @@ impl Usage {
             if let Err(wait_ms) = take(bucket, max, amount, now_ms) {
                 let mut error = exceeded(Outcome::TooOften, app, name, max);
                 error.retry_after_ms = u32::try_from(wait_ms).unwrap_or(u32::MAX);
-                return Err(error);
+                return Err((name, error));
             }
         }
         Ok(())

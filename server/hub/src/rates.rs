@@ -174,6 +174,11 @@ pub(crate) const RATES: [(Kind, &str, &str, Rate); KINDS] = [
 ];
 
 impl Kind {
+    /// Its name in settings.
+    pub(crate) fn name(self) -> &'static str {
+        RATES[self as usize].1
+    }
+
     /// All kinds, each with its name in settings.
     pub fn named() -> impl Iterator<Item = (Self, &'static str)> {
         RATES.iter().map(|(kind, name, ..)| (*kind, *name))

@@ -204,10 +204,11 @@ impl Worker {
     /// A login or resume was refused.
     pub(crate) fn note_refused(&mut self, slot: usize, error: &Error) {
         let now_ms = self.now.mono_ms;
+        let apps = self.cell.apps().clone();
         let Some(connection) = self.connections.get(slot) else {
             return;
         };
-        self.security.refusal(connection, error);
+        self.security.refusal(connection, error, &apps);
         if is_failure(error)
             && let Some(stranger) = connection.stranger()
         {

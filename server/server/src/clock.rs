@@ -12,6 +12,8 @@ pub(crate) struct Clock {
     base: Duration,
     /// Identifies the boot that it counts from; 0 = there is no such clock.
     boot: u64,
+    /// The wall clock at `start`, in Unix seconds.
+    started_s: u64,
 }
 
 impl Clock {
@@ -22,6 +24,10 @@ impl Clock {
             start: Instant::now(),
             base,
             boot,
+            started_s: SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .unwrap_or_default()
+                .as_secs(),
         }
     }
 
@@ -29,6 +35,11 @@ impl Clock {
     /// process.
     pub(crate) fn boot(&self) -> u64 {
         self.boot
+    }
+
+    /// When it was started, in Unix seconds by the clock of then.
+    pub(crate) fn started_s(&self) -> u64 {
+        self.started_s
     }
 
     pub(crate) fn now(&self) -> Time {

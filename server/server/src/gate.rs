@@ -9,6 +9,7 @@ mod scope;
 mod visits;
 
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tidings_hub::ids::HubId;
@@ -28,6 +29,8 @@ pub(crate) struct Gate {
     limits: Limits,
     trusted_proxies: Vec<Network>,
     crowd: Mutex<Crowd>,
+    /// How often somebody was refused, in the order of [`Full::ALL`].
+    refused: [AtomicU64; Full::ALL.len()],
 }
 
 /// Why a connection is refused.
@@ -39,6 +42,19 @@ pub(crate) enum Full {
     Handshakes,
     /// The source has failed to log in too often.
     Failures,
+}
+
+impl Full {
+    pub(crate) const ALL: [Self; 3] = [Self::Source, Self::Handshakes, Self::Failures];
+
+    /// As logs and metrics name it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Source => "too_many_connections",
+            Self::Handshakes => "connects_too_often",
+            Self::Failures => "logins_failed_too_often",
+        }
+    }
 }
 
 /// The cost of a newcomer: the connections dropped for it. Nearly always none.
@@ -62,6 +78,7 @@ impl Gate {
             limits: *limits,
             trusted_proxies,
             crowd: Mutex::default(),
+            refused: Default::default(),
         })
     }
 
@@ -107,7 +124,7 @@ impl Gate {
     /// Checks a newcomer against the limits of its scopes, and drops the oldest of a scope for it.
     fn check(&self, crowd: &mut Crowd, scopes: &[Scope], now_ms: u64) -> Result<GivenUp, Full> {
         if Self::is_paused(crowd, scopes, now_ms) {
-            return Err(Full::Failures);
+            return Err(self.refused(Full::Failures));
         }
         self.take(crowd, scopes, Door::Any, now_ms)?;
         let mut given_up = GivenUp::new();
@@ -120,7 +137,7 @@ impl Gate {
                 Some(oldest) => given_up.push(oldest),
                 None => {
                     self.give_back(crowd, scopes, Door::Any);
-                    return Err(Full::Source);
+                    return Err(self.refused(Full::Source));
                 }
             }
         }
@@ -148,6 +165,19 @@ impl Gate {
         crowd.enter(owner, scopes, now_ms)
     }
 
+    /// Counts a refusal.
+    fn refused(&self, why: Full) -> Full {
+        self.refused[why as usize].fetch_add(1, Ordering::Relaxed);
+        why
+    }
+
+    /// How often somebody was refused, and why.
+    pub(crate) fn refusals(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let counts = self.refused.iter();
+        let names = Full::ALL.into_iter().map(Full::name);
+        names.zip(counts.map(|count| count.load(Ordering::Relaxed)))
+    }
+
     /// Takes a handshake from all scopes, or from none.
     fn take(
         &self,
@@ -161,7 +191,7 @@ impl Gate {
             let source = crowd.source(*scope, now_ms);
             if bucket(source, door).take(rate, now_ms).is_err() {
                 self.give_back(crowd, &scopes[..at], door);
-                return Err(Full::Handshakes);
+                return Err(self.refused(Full::Handshakes));
             }
         }
         Ok(())

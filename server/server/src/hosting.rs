@@ -192,10 +192,11 @@ impl Host for Worker {
         let Some(slot) = self.connections.slot(connection) else {
             return;
         };
+        let apps = self.cell.apps().clone();
         let Some(connection) = self.connections.get(slot) else {
             return;
         };
-        self.security.legacy_refusal(connection, &why.to_string());
+        self.security.legacy_refusal(connection, why, &apps);
         if let Some(stranger) = connection.stranger() {
             stranger.note_failure(now_ms);
         }

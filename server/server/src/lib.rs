@@ -13,7 +13,7 @@
 //! shared between apps), `security` (the log of who was let in), `connection` and `connections`
 //! (what is kept of each), `head` (the request that decides what a connection becomes), `legacy`
 //! (whether and where the legacy protocol is served), `stream` and `outgoing` (bytes), `mailbox`
-//! (what hubs tell each other), `report` (how they are), `gate`, `forwarded`, `network` and
+//! (what hubs tell each other), `report` and `times` (how they are), `meters` (metrics), `gate`, `forwarded`, `network` and
 //! `deadlines` (what strangers may cost), `http` (pages, health, uploads and downloads), `media`
 //! (where uploaded files are kept).
 //!
@@ -54,6 +54,7 @@ mod listen;
 mod mailbox;
 mod media;
 mod memory;
+mod meters;
 mod moderating;
 mod network;
 mod origins;
@@ -66,6 +67,7 @@ mod report;
 mod security;
 mod server;
 mod stream;
+mod times;
 mod tls;
 mod webhooks;
 mod worker;

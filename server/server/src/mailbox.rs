@@ -157,6 +157,11 @@ impl Inbox {
         self.mailbox.depth.load(Ordering::Relaxed) == 0
     }
 
+    /// What was posted and is not taken.
+    pub(crate) fn length(&self) -> usize {
+        self.mailbox.depth.load(Ordering::Relaxed)
+    }
+
     /// Takes the next batch.
     pub(crate) fn take(&self) -> Option<Vec<Envelope>> {
         let batch = self.batches.try_recv().ok()?;

@@ -19,6 +19,13 @@ pub(crate) struct Outside {
     waiting: HashMap<Ticket, oneshot::Sender<OutsideAnswer>>,
 }
 
+impl Outside {
+    /// Calls that are not answered.
+    pub(crate) fn open(&self) -> usize {
+        self.waiting.len()
+    }
+}
+
 impl Worker {
     /// Gives the hub a call, unless nobody waits for it any longer.
     pub(crate) fn ask(&mut self, asked: Asked) {

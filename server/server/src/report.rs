@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use tidings_cell::CellReport;
-use tidings_hub::counts::AppCounts;
+use tidings_hub::counts::{AppCounts, ByName, Histogram, Tally};
 
 use tidings_store::Status;
 use tidings_wire::names::AppId;
@@ -20,6 +20,28 @@ pub struct HubReport {
     pub connections_made: u64,
     /// Longest time between two waits of the hub's loop, in milliseconds, since the start.
     pub longest_turn_ms: u64,
+    /// How long all turns took.
+    pub turns: Histogram,
+    /// From a client's request to its answer, which is written.
+    pub requests: Histogram,
+    /// From a channel message's arrival until its members here are written to.
+    pub messages: Histogram,
+    /// What other threads have posted and the hub has not taken.
+    pub inbox_length: usize,
+    /// Calls from outside that the hub has not answered.
+    pub open_calls: usize,
+    /// Who was not let in.
+    pub doors: DoorCounts,
+}
+
+/// Who was not let in, at one hub's doors.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DoorCounts {
+    /// Logins and resumes that were refused, by outcome; those for apps that are not served count
+    /// as those of no app.
+    pub login_refusals: Tally<ByName>,
+    /// Connections without a login that were given up for newer ones.
+    pub given_up: u64,
 }
 
 /// The state of a whole node.
@@ -40,14 +62,13 @@ impl NodeReport {
         let mut others = AppCounts::default();
         for hub in &self.hubs {
             let tally = &hub.cell.apps;
-            others = others.and(tally.others());
+            others.add(tally.others());
             for (app, of_app) in tally.apps() {
-                let sum = sums.entry(app.clone()).or_default();
-                *sum = sum.and(*of_app);
+                sums.entry(app.clone()).or_default().add(of_app);
             }
         }
         let mut apps: Vec<_> = sums.into_iter().collect();
-        apps.sort_by_key(|(_, of)| Reverse(of.peer_messages + of.channel_messages));
+        apps.sort_by_key(|(_, of)| Reverse(of.peer.messages + of.channel.messages));
         (apps, others)
     }
 }

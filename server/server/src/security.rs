@@ -8,13 +8,18 @@
 
 use std::net::IpAddr;
 
+use tidings_hub::Apps;
+use tidings_hub::counts::Counted;
+use tidings_legacy::LoginRefusal;
 use tidings_wire::codes::{CloseCode, Outcome};
+use tidings_wire::names::AppId;
 use tidings_wire::proto::Error;
 use tidings_wire::rates::{Bucket, Rate};
 
 use crate::admitting::Entry;
 use crate::connection::Connection;
 use crate::gate::Full;
+use crate::report::DoorCounts;
 
 /// Lines of one kind that strangers can cause. Source: contract 6.2.
 const STRANGERS: Rate = Rate {
@@ -42,6 +47,8 @@ pub(crate) struct SecurityLog {
     ends: Sampled,
     turned_away: Sampled,
     given_up: Sampled,
+    /// Of all of it, whether there was a line or not.
+    counts: DoorCounts,
 }
 
 /// Lines of one kind.
@@ -96,7 +103,27 @@ impl SecurityLog {
             ends: Sampled::new(USERS),
             turned_away: Sampled::new(STRANGERS),
             given_up: Sampled::new(STRANGERS),
+            counts: DoorCounts::default(),
         }
+    }
+
+    /// Who was not let in so far.
+    pub(crate) fn counts(&self) -> &DoorCounts {
+        &self.counts
+    }
+
+    /// Counts a refused login.
+    fn count_refusal(&mut self, connection: &Connection, reason: &'static str, apps: &Apps) {
+        let claimed = connection.extra.as_ref();
+        let claimed = claimed.and_then(|extra| extra.claimed.as_ref());
+        let app = claimed.and_then(|claimed| AppId::parse(&claimed.app).ok());
+        let refusals = &mut self.counts.login_refusals;
+        match app.filter(|app| apps.has(app)) {
+            Some(app) => refusals.of(&app, || apps.listed.contains_key(&app)),
+            // Whatever a stranger names has no place here.
+            None => refusals.at(Counted::default()),
+        }
+        .note(reason);
     }
 
     /// Notes the time of this turn, in monotonic milliseconds.
@@ -141,15 +168,16 @@ impl SecurityLog {
     }
 
     /// A login or resume was refused.
-    pub(crate) fn refusal(&mut self, connection: &Connection, error: &Error) {
+    pub(crate) fn refusal(&mut self, connection: &Connection, error: &Error, apps: &Apps) {
+        let mut outcomes = Outcome::ALL.into_iter();
+        let reason = outcomes.find(|outcome| *outcome as u32 == error.outcome);
+        let reason = reason.map(Outcome::name);
+        self.count_refusal(connection, reason.unwrap_or("unknown"), apps);
         let Some(left_out) = self.refusals.take(self.now_ms) else {
             return;
         };
         let source = connection.source();
         let (app, user) = names(connection);
-        let mut outcomes = Outcome::ALL.into_iter();
-        let reason = outcomes.find(|outcome| *outcome as u32 == error.outcome);
-        let reason = reason.map(Outcome::name);
         let detail = error.text.as_str();
         event!(
             warn,
@@ -168,7 +196,21 @@ impl SecurityLog {
     }
 
     /// A legacy login was refused.
-    pub(crate) fn legacy_refusal(&mut self, connection: &Connection, why: &str) {
+    pub(crate) fn legacy_refusal(
+        &mut self,
+        connection: &Connection,
+        why: &LoginRefusal,
+        apps: &Apps,
+    ) {
+        let outcome = match why {
+            LoginRefusal::UnknownApp => Outcome::UnknownApp,
+            LoginRefusal::WrongAccount => Outcome::InvalidUserId,
+            LoginRefusal::TokenExpired => Outcome::TokenExpired,
+            LoginRefusal::TokenInvalid => Outcome::InvalidToken,
+            LoginRefusal::Banned => Outcome::Banned,
+            LoginRefusal::Busy => Outcome::Overloaded,
+        };
+        self.count_refusal(connection, outcome.name(), apps);
         let Some(left_out) = self.refusals.take(self.now_ms) else {
             return;
         };
@@ -181,7 +223,7 @@ impl SecurityLog {
             app,
             user,
             reason = "legacy",
-            detail = why,
+            detail = %why,
             protocol = "legacy",
             connection = connection.id.0,
             hub = self.hub,
@@ -251,11 +293,7 @@ impl SecurityLog {
         let Some(left_out) = self.turned_away.take(self.now_ms) else {
             return;
         };
-        let reason = match full {
-            Full::Source => "too_many_connections",
-            Full::Handshakes => "connects_too_often",
-            Full::Failures => "logins_failed_too_often",
-        };
+        let reason = full.name();
         event!(
             warn,
             "turned_away",
@@ -269,6 +307,7 @@ impl SecurityLog {
 
     /// A connection without a login was given up for a newer one.
     pub(crate) fn given_up(&mut self, connection: &Connection) {
+        self.counts.given_up += 1;
         let Some(left_out) = self.given_up.take(self.now_ms) else {
             return;
         };

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use mio::net::TcpListener;
 use mio::{Interest, Poll, Waker};
 use tidings_api::admin::Admin;
+use tidings_api::metrics::Meters;
 use tidings_api::{Api, ApiParts};
 use tidings_bus::Homes;
 use tidings_hub::admission::Admission;
@@ -20,7 +21,7 @@ use tidings_hub::store_ops::StoreAnswer;
 use tidings_hub::used::UsedRates;
 use tidings_hub::{Apps, HubConfig, Snapshot, Ticket};
 use tidings_legacy::AppRules;
-use tidings_store::embedded::{EmbeddedEngine, Options, Snapshots};
+use tidings_store::embedded::{DiskReserve, EmbeddedEngine, Options, Snapshots};
 use tidings_store::{
     Access, AnswerSink, Bounds as StoredBounds, Committer, Engine, Health, MemoryEngine, Submitter,
 };
@@ -40,6 +41,7 @@ use crate::media::{Bounds, Directory, MediaStore};
 use crate::memory::{
     Intake, MEMORY_MIN, Watch, give_back_freed, memory_allocated, memory_max_default, memory_used,
 };
+use crate::meters::{Disk, NodeMeters};
 use crate::moderating;
 use crate::readiness::{Phase, Readiness};
 use crate::report::{HubReport, NodeReport};
@@ -139,6 +141,24 @@ impl Server {
         let on_rules = moderating::on_rules(mailboxes.clone());
         let webhooks = webhooks::start(config.webhooks, committer.submitter(), on_rules)?;
         api.set_webhooks(webhooks.webhooks());
+        let memory_max = config.memory_max.or_else(memory_max_default);
+        let memory_max = memory_max.map(|max| max.max(MEMORY_MIN));
+        let meters: Arc<dyn Meters> = Arc::new(NodeMeters {
+            mailboxes: mailboxes.clone(),
+            store: committer.submitter(),
+            readiness: readiness.clone(),
+            gate: gate.clone(),
+            media: media.clone(),
+            webhooks: webhooks.webhooks(),
+            clock,
+            memory_max,
+            replay_bytes_max: replay_bytes_max(memory_max, config.hubs),
+            disk: disk_of(&config.store, config.disk_reserve),
+            strangers_max: limits.preauth_connections_max,
+            api: Arc::downgrade(&api),
+            state: Mutex::default(),
+        });
+        api.set_meters(meters.clone());
         let api_router = tidings_api::router(api.clone());
         let (http, http_thread) = http::start(http::HttpParts {
             readiness: readiness.clone(),
@@ -152,6 +172,7 @@ impl Server {
             clock,
             limits,
             api: api_router.clone(),
+            meters,
             admin,
         })
         .map_err(StartError::system("start the HTTP thread"))?;
@@ -167,8 +188,6 @@ impl Server {
         });
         let api_port = api_port.transpose()?;
         let api_addr = api_port.as_ref().map(ApiPort::address);
-        let memory_max = config.memory_max.or_else(memory_max_default);
-        let memory_max = memory_max.map(|max| max.max(MEMORY_MIN));
         let node = Arc::new(Node {
             admission: Mutex::new(Admission::new(limits.login_rate, limits.login_queue)),
             used: Mutex::new(UsedRates::new((random()?, random()?))),
@@ -397,30 +416,18 @@ impl ServerHandle {
     /// Whether every hub has had a turn within the time: false for a server that is stuck or has
     /// stopped.
     pub fn has_turns_within(&self, limit: Duration) -> bool {
-        self.reports_within(limit).len() == self.mailboxes.len()
+        reports_within(&self.mailboxes, limit).len() == self.mailboxes.len()
     }
 
     /// Reports the server's state. Hubs that do not answer within the time are missing.
     pub fn report(&self, limit: Duration) -> NodeReport {
-        let mut hubs = self.reports_within(limit);
+        let mut hubs = reports_within(&self.mailboxes, limit);
         hubs.sort_by_key(|report| report.cell.hub);
         NodeReport {
             silent_hubs: self.mailboxes.len() - hubs.len(),
             hubs,
             store: self.store.status(),
         }
-    }
-
-    fn reports_within(&self, limit: Duration) -> Vec<HubReport> {
-        let deadline = Instant::now() + limit;
-        let (to, reports) = channel();
-        tell(&self.mailboxes, || Envelope::Report(to.clone()));
-        drop(to);
-        let next = |_: &Arc<Mailbox>| {
-            let left = deadline.saturating_duration_since(Instant::now());
-            reports.recv_timeout(left).ok()
-        };
-        self.mailboxes.iter().map_while(next).collect()
     }
 
     /// Reloads the files of the TLS certificate. If they cannot be used, the log says so and
@@ -580,6 +587,19 @@ impl Supervisor {
     }
 }
 
+/// The reports of those hubs that answer in time.
+pub(crate) fn reports_within(mailboxes: &[Arc<Mailbox>], limit: Duration) -> Vec<HubReport> {
+    let deadline = Instant::now() + limit;
+    let (to, reports) = channel();
+    tell(mailboxes, || Envelope::Report(to.clone()));
+    drop(to);
+    let next = |_: &Arc<Mailbox>| {
+        let left = deadline.saturating_duration_since(Instant::now());
+        reports.recv_timeout(left).ok()
+    };
+    mailboxes.iter().map_while(next).collect()
+}
+
 fn tell(mailboxes: &[Arc<Mailbox>], envelope: impl Fn() -> Envelope) {
     for mailbox in mailboxes {
         mailbox.post(vec![envelope()]);
@@ -674,6 +694,17 @@ fn open_engine(config: &ServerConfig) -> Result<OpenedEngine, StartError> {
             (Box::new(engine), Some(snapshots))
         }
     })
+}
+
+/// Where stored data are.
+fn disk_of(store: &StoreConfig, reserve: DiskReserve) -> Option<Disk> {
+    match store {
+        StoreConfig::Memory => None,
+        StoreConfig::Directory(path) => Some(Disk {
+            path: path.clone(),
+            reserve,
+        }),
+    }
 }
 
 fn open_media(config: &ServerConfig) -> Result<Option<Arc<dyn MediaStore>>, StartError> {

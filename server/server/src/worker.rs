@@ -44,6 +44,7 @@ use crate::outside::Outside;
 use crate::readiness::Readiness;
 use crate::report::HubReport;
 use crate::security::SecurityLog;
+use crate::times::Times;
 
 /// Readiness events taken per turn; more are taken in the next.
 const EVENTS_PER_TURN: usize = 1024;
@@ -187,6 +188,7 @@ struct Life {
     reports: Vec<Sender<HubReport>>,
     /// The longest turn so far, in milliseconds.
     longest_turn_ms: u64,
+    times: Times,
     is_stopped: bool,
 }
 
@@ -269,6 +271,7 @@ impl Worker {
                 drained: Some(drained),
                 reports: Vec::new(),
                 longest_turn_ms: 0,
+                times: Times::default(),
                 is_stopped: false,
             },
             node,
@@ -297,6 +300,7 @@ impl Worker {
             other => other?,
         }
         self.now = self.node.clock.now();
+        let began = Instant::now();
         self.security.begin_turn(self.now.mono_ms);
         self.begin_strangers();
         self.note_readiness(events);
@@ -315,6 +319,9 @@ impl Worker {
         self.post_all();
         self.flush();
         self.post_all();
+        self.life
+            .times
+            .note(began.elapsed(), self.cell.hub().counts());
         self.report();
         Ok(())
     }
@@ -574,6 +581,12 @@ impl Worker {
             connections: self.connections.len(),
             connections_made: self.door.connections_made,
             longest_turn_ms: self.life.longest_turn_ms,
+            turns: self.life.times.turns,
+            requests: self.life.times.requests(self.cell.hub().counts()),
+            messages: self.life.times.messages(self.cell.hub().counts()),
+            inbox_length: self.mail.inbox.length(),
+            open_calls: self.outside.open(),
+            doors: self.security.counts().clone(),
         }
     }
 

@@ -11,6 +11,7 @@ use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
 use tidings_hub::Ticket;
+use tidings_hub::counts::Histogram;
 use tidings_hub::ids::HubId;
 use tidings_hub::store_ops::records::RecordOp;
 use tidings_hub::store_ops::{StoreAnswer, StoreOp};
@@ -68,6 +69,10 @@ pub struct Status {
     pub busy_us: u64,
     /// The longest group, in microseconds.
     pub longest_us: u64,
+    /// How long groups took.
+    pub groups_took: Histogram,
+    /// Of the operations that wait, those that append events: they have a bound of their own.
+    pub queued_events: usize,
 }
 
 /// Owns an engine on a thread of its own.
@@ -190,6 +195,7 @@ impl Submitter {
         let queue = self.shared.lock();
         Status {
             queued_operations: queue.ops.len(),
+            queued_events: queue.events,
             ..queue.status.clone()
         }
     }
@@ -337,6 +343,9 @@ fn run(engine: impl Engine, sink: &impl AnswerSink, shared: &Shared) {
             status.operations += group.ops.len() as u64;
             status.busy_us += spent_us;
             status.longest_us = status.longest_us.max(spent_us);
+            if !group.ops.is_empty() {
+                status.groups_took.note(spent_us, 1);
+            }
             status.health = health.clone();
         }
         // After the status: whoever is told may ask for it.

@@ -22,6 +22,7 @@ mod body;
 mod call;
 mod delivery;
 mod error;
+mod figures;
 mod guard;
 mod hook;
 mod kinds;
@@ -51,6 +52,7 @@ pub use before::{Counts, Moderation, ModerationView, NewModeration, OnRules, OnT
 pub use body::{notice, notice_id};
 pub use delivery::{Attempt, Delivery, Failing, Progress, State};
 pub use error::{Fault, Field, Refusal, RefusalKind};
+pub use figures::Figures;
 pub use guard::{Forbidden, Range, Rules, Target, special};
 pub use kinds::{KINDS, is_known, matches, number};
 pub use manage::{Redelivered, View};
@@ -68,6 +70,7 @@ pub use word::Word;
 
 use before::Desk;
 use call::Caller;
+use figures::CallCounts;
 use hook::Hook;
 use runner::Shared;
 use slots::Slots;
@@ -169,6 +172,7 @@ impl Webhooks {
                 slots: Slots::new(),
                 throttle: Throttle::new(settings.app_rate_max),
                 timeout: settings.timeout,
+                counts: CallCounts::default(),
                 managing: tokio::sync::Mutex::default(),
             }),
             running: Arc::default(),

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use crate::body;
 use crate::call::{Answer, Call, CallError, Caller, Line};
 use crate::delivery::{Attempt, Delivery, State, Verdict};
+use crate::figures::CallCounts;
 use crate::guard::Target;
 use crate::hook::{self, Hook, Kept};
 use crate::sign;
@@ -40,6 +41,7 @@ pub(crate) struct Shared {
     pub(crate) throttle: Throttle,
     /// How long a target may take to answer.
     pub(crate) timeout: Duration,
+    pub(crate) counts: CallCounts,
     /// Held while settings of a subscription change, on disk and in memory.
     pub(crate) managing: tokio::sync::Mutex<()>,
 }
@@ -69,8 +71,10 @@ impl Shared {
         };
         drop(slot);
         let took = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let attempt = Attempt::new(now_ms, took, &outcome);
+        self.counts.note_call(&config.app, attempt.verdict());
         Tried {
-            attempt: Attempt::new(now_ms, took, &outcome),
+            attempt,
             asked: outcome.ok().and_then(|answer| answer.retry_after),
         }
     }
@@ -322,6 +326,7 @@ async fn bury(shared: &Shared, hook: &Hook, delivery: Delivery) -> bool {
         tracing::warn!(app = hook.app, webhook = hook.id, %fault, "a dead letter was not written");
         return false;
     }
+    shared.counts.note_dead(&hook.app);
     let dropped = {
         let mut state = hook.state();
         let dropped = state.buried(delivery.n, bytes);

@@ -95,7 +95,7 @@ pub(super) fn limits_page(limits: &Limits) -> String {
 }
 
 /// Escapes text for a table's cell.
-fn cell(text: &str) -> String {
+pub(crate) fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace('<', "&lt;")
 }
 

@@ -174,7 +174,8 @@ pub(crate) fn token(user: &str) -> String {
     .expect("a token")
 }
 
-fn free_port() -> SocketAddr {
+/// A port of this machine that nobody listens on.
+pub(crate) fn free_port() -> SocketAddr {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     listener.local_addr().expect("its address")
 }

@@ -75,5 +75,8 @@ pub(crate) async fn stats(State(api): State<Shared>, principal: Principal) -> An
     if let (Some(body), Value::Object(numbers)) = (body.as_object_mut(), numbers) {
         body.extend(numbers);
     }
+    let meters = api.meters();
+    let metrics = blocking(move || Ok(meters.read().to_json())).await?;
+    body["metrics"] = metrics;
     crate::json(&body)
 }

@@ -15,6 +15,7 @@ use utoipa::{Modify, OpenApi};
 
 use crate::admin::AdminDoc;
 use crate::hosted::{history, messages};
+use crate::metrics::MetricsDoc;
 use crate::problem::Problem;
 use crate::{Answer, raw_json, v1, webhooks};
 
@@ -67,6 +68,7 @@ impl Modify for Extras {
             components.add_security_scheme(name, SecurityScheme::Http(Http::new(scheme)));
         }
         api.merge(AdminDoc::openapi());
+        api.merge(MetricsDoc::openapi());
         rows::add(api);
         for (path, item) in &mut api.paths.paths {
             name(path, item);

@@ -7,7 +7,12 @@ use crate::io::Ticket;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Caller {
     /// A session's client, by its request `cseq`: answered with a reply to that request.
-    Request { session: SessionKey, cseq: u64 },
+    Request {
+        session: SessionKey,
+        cseq: u64,
+        /// When it came, by the hub's own clock. Monotonic milliseconds.
+        asked_ms: u64,
+    },
     /// Whoever stands outside and has no session: answered by [`crate::Effect::Answer`].
     Outside(Ticket),
 }

@@ -141,6 +141,8 @@ impl Kernel {
         if is_flood {
             session.rates.floods = None;
         }
+        let counted = session.counted;
+        self.tally.at(counted).refusals.note(kind.name());
         self.reply_error(caller, error, out);
         if is_flood {
             self.send_away(key, CloseCode::RateLimited, RATE_LIMITED_WAIT_MS, out);
@@ -205,6 +207,7 @@ impl Kernel {
         let node_ms = self.node_ms();
         let pause_ms = used.map_or(0, |used| used.pause_ms(node_ms));
         if pause_ms > 0 {
+            self.count(&user.app).refusals.note(PAUSE);
             return Err(paused(pause_ms));
         }
         if !settings.rate_limits {
@@ -214,6 +217,8 @@ impl Kernel {
         let rates = listed.map_or(&self.default_rates, |app| &app.rates);
         let rate = rates.get(rates::Kind::Login);
         if let Some(wait_ms) = used.and_then(|used| used.login_wait_ms(rate, node_ms)) {
+            let limit = rates::Kind::Login.name();
+            self.count(&user.app).refusals.note(limit);
             return Err(limiter::logs_in_too_often(rate, wait_ms));
         }
         out.emit(Effect::Used {
@@ -263,7 +268,7 @@ impl Kernel {
 
     /// Takes the login's place among those of its app. One that takes over from an older login of
     /// the same user has its place in any case.
-    pub(crate) fn enter(&self, app: &AppId, takes_over: bool) -> Result<Option<Place>, Error> {
+    pub(crate) fn enter(&mut self, app: &AppId, takes_over: bool) -> Result<Option<Place>, Error> {
         let Some(listed) = self.config.apps.listed.get(app) else {
             return Ok(None);
         };
@@ -275,6 +280,7 @@ impl Kernel {
                 let name = "max_connections";
                 let mut error = exceeded(Outcome::Overloaded, app, name, max);
                 error.retry_after_ms = l::OVERLOADED_WAIT_MS as u32;
+                self.count(app).refusals.note(name);
                 Err(error)
             }
         }
@@ -304,7 +310,8 @@ impl Kernel {
         let now_ms = self.node_ms();
         match listed.usage.take_message(app, quotas, copies, now_ms) {
             Ok(()) => true,
-            Err(error) => {
+            Err((quota, error)) => {
+                self.count(app).refusals.note(quota);
                 self.reply_error(caller, error, out);
                 false
             }
@@ -344,6 +351,9 @@ impl Kernel {
         }
     }
 }
+
+/// The name under which it is counted that somebody was back too soon after being sent away.
+pub(crate) const PAUSE: &str = "pause";
 
 /// The error of a client that was sent away for its rates and is back before its time.
 pub(crate) fn paused(pause_ms: u64) -> Error {

@@ -12,6 +12,7 @@ use tidings_wire::proto::{Error, PresenceState, Refused};
 
 use crate::bus_ops::{Answer, Asker, BusOp, LoginStamp, Publication, Topic};
 use crate::config::Traits;
+use crate::counts::AppTally;
 use crate::credentials;
 use crate::grant::Grant;
 use crate::ids::{ConnectionId, SessionKey, UserKey};
@@ -123,9 +124,40 @@ impl Kernel {
     pub(crate) fn finish_slow(&mut self, slow: Vec<ConnectionId>) {
         for connection in slow {
             if let Some(Stage::Serving(key)) = self.connections.remove(&connection) {
+                self.counts.slow_consumers += 1;
+                if let Some(session) = self.sessions.get_mut(key) {
+                    count_disconnected(session, &mut self.tally);
+                }
                 self.set_session_timer(key);
             }
         }
+    }
+
+    /// Begins to keep a session, and to count it.
+    pub(crate) fn add_session(&mut self, mut session: Session) -> SessionKey {
+        let listed = &self.config.apps.listed;
+        let app = &session.user.app;
+        session.counted = self.tally.place(app, || listed.contains_key(app));
+        let counts = self.tally.at(session.counted);
+        counts.near_expiry += u64::from(session.token.is_expiry_told);
+        counts.of(session.traits.ends_with_connection).sessions += 1;
+        if session.connection.is_some() {
+            count_connected(&mut session, &mut self.tally);
+        }
+        self.sessions.insert(session)
+    }
+
+    /// Forgets a session, whose connection is gone.
+    pub(crate) fn remove_session(&mut self, key: SessionKey) {
+        let Some(mut session) = self.sessions.remove(key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
+            return;
+        };
+        // A connection that was cut in this turn is still counted.
+        count_disconnected(&mut session, &mut self.tally);
+        let counts = self.tally.at(session.counted);
+        counts.near_expiry -= u64::from(session.token.is_expiry_told);
+        counts.of(session.traits.ends_with_connection).sessions -= 1;
     }
 
     /// Notes that the client was heard on this connection.
@@ -183,6 +215,8 @@ impl Kernel {
             // It has none already.
             return;
         };
+        self.counts.slow_consumers += u64::from(code == Some(CloseCode::SlowConsumer));
+        count_disconnected(session, &mut self.tally);
         if fault!(GraceBeginsAtNotice) {
             session.link.heard_ms = self.now.mono_ms;
         }
@@ -268,5 +302,21 @@ impl Kernel {
             self.users.remove(user);
             out.emit(Effect::Bus(BusOp::Unsubscribe(Topic::User(user.clone()))));
         }
+    }
+}
+
+/// Counts a session that has got a connection.
+pub(crate) fn count_connected(session: &mut Session, tally: &mut AppTally) {
+    if !std::mem::replace(&mut session.has_counted_connection, true) {
+        let is_legacy = session.traits.ends_with_connection;
+        tally.at(session.counted).of(is_legacy).connections += 1;
+    }
+}
+
+/// Counts a session that has no connection any more.
+fn count_disconnected(session: &mut Session, tally: &mut AppTally) {
+    if std::mem::take(&mut session.has_counted_connection) {
+        let is_legacy = session.traits.ends_with_connection;
+        tally.at(session.counted).of(is_legacy).connections -= 1;
     }
 }

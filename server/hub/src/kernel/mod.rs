@@ -29,12 +29,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use slotmap::SlotMap;
 use tidings_wire::frame::encode_server;
+use tidings_wire::names::AppId;
 use tidings_wire::proto::Ping;
 use tidings_wire::proto::server_message::Kind;
 
 use crate::bus_ops::{BusOp, Question, Topic};
 use crate::config::HubConfig;
-use crate::counts::AppTally;
+use crate::counts::{AppCounts, AppTally, HubCounts};
 use crate::ids::{ConnectionId, SessionKey, UserKey};
 use crate::io::{Effect, Sink, Ticket};
 use crate::kernel::asks::{AskRule, Asks};
@@ -88,6 +89,8 @@ pub(crate) struct Kernel {
     pub(crate) ping: Bytes,
     /// What has happened by app, for the operator.
     pub(crate) tally: AppTally,
+    /// What has happened in whichever app.
+    pub(crate) counts: HubCounts,
     pub(crate) events: Events,
 }
 
@@ -112,10 +115,17 @@ impl Kernel {
             replay_bytes: Gauge::default(),
             is_settling: false,
             tally: AppTally::default(),
+            counts: HubCounts::default(),
             events: Events::new(config.apps.has_message_events()),
             ping: encode_server(Kind::Ping(Ping {})),
             config,
         }
+    }
+
+    /// The counts of an app, to be raised.
+    pub(crate) fn count(&mut self, app: &AppId) -> &mut AppCounts {
+        let listed = &self.config.apps.listed;
+        self.tally.of(app, || listed.contains_key(app))
     }
 
     /// Asks a topic. What the answer is for is kept, under the number that is returned, by the

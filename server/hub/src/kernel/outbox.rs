@@ -240,6 +240,14 @@ impl Outbox {
         !self.runs.is_empty()
     }
 
+    /// Whether every number that is not confirmed is kept, set aside or known to be missing. Cost:
+    /// O(runs of what is missing).
+    pub(crate) fn is_contiguous(&self) -> bool {
+        let dropped: u64 = self.runs.iter().map(|run| run.count).sum();
+        let accounted = (self.kept.len() + self.replies.len()) as u64 + dropped;
+        self.sent - self.confirmed == accounted
+    }
+
     /// The number of the oldest in `kept`.
     fn first_kept(&self) -> u64 {
         self.sent + 1 - self.kept.len() as u64
@@ -386,7 +394,8 @@ impl Outbox {
     }
 
     /// Gives everything that is not confirmed to `send`, in order, holes with their gaps in place.
-    pub(crate) fn replay(&self, mut send: impl FnMut(Bytes)) {
+    /// Returns how much the gaps say is missing.
+    pub(crate) fn replay(&self, mut send: impl FnMut(Bytes)) -> u64 {
         let mut runs = self.runs.iter().peekable();
         let mut withdrawn = 0;
         let replies = self.replies.iter().map(|(sseq, kept)| (*sseq, kept));
@@ -413,6 +422,8 @@ impl Outbox {
         }
         send_skip(withdrawn, &mut send);
         runs.for_each(|run| send(skip(run)));
+        let losses = self.runs.iter().flat_map(|run| &run.losses);
+        losses.map(|(_, missed)| missed).sum()
     }
 }
 
@@ -471,11 +482,8 @@ impl Outbox {
         assert_eq!(self.owed, owed().count(), "frames that are never dropped");
         let owed_bytes: usize = owed().map(|kept| kept.frame.len()).sum();
         assert_eq!(self.owed_bytes, owed_bytes, "bytes that are never dropped");
-        let dropped: u64 = self.runs.iter().map(|run| run.count).sum();
-        let accounted = (self.kept.len() + self.replies.len()) as u64 + dropped;
-        let open = self.sent - self.confirmed;
-        assert_eq!(
-            open, accounted,
+        assert!(
+            self.is_contiguous(),
             "every open number is kept, set aside or dropped"
         );
         let first_kept = self.first_kept();

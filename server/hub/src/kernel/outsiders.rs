@@ -119,7 +119,7 @@ impl Kernel {
     /// made of the last two. `None`: the session has ended since.
     pub(crate) fn sender_of(&mut self, caller: Caller) -> Option<(SessionKey, SessionId, u64)> {
         match caller {
-            Caller::Request { session, cseq } => {
+            Caller::Request { session, cseq, .. } => {
                 Some((session, self.sessions.get(session)?.id, cseq))
             }
             Caller::Outside(ticket) => {

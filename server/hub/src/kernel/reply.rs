@@ -25,8 +25,12 @@ impl Kernel {
 
     /// Answers a request.
     pub(crate) fn reply(&mut self, caller: Caller, result: reply::Result, out: &mut dyn Sink) {
-        let (key, cseq) = match caller {
-            Caller::Request { session, cseq } => (session, cseq),
+        let (key, cseq, asked_ms) = match caller {
+            Caller::Request {
+                session,
+                cseq,
+                asked_ms,
+            } => (session, cseq, asked_ms),
             Caller::Outside(ticket) => {
                 return self.answer_outside(ticket, OutsideAnswer::Call(result), out);
             }
@@ -40,7 +44,12 @@ impl Kernel {
             cseq <= session.requests.cseq,
             "a request is answered that was not received"
         );
+        if session.requests.open == 0 {
+            self.counts.violations.note("call.always_answered");
+        }
         session.requests.open = session.requests.open.saturating_sub(1);
+        let waited_ms = self.now.mono_ms.saturating_sub(asked_ms);
+        self.counts.requests.note(waited_ms);
         if fault!(ReplyIsLostWhileAway) && session.connection.is_none() {
             return;
         }
@@ -90,11 +99,30 @@ impl Kernel {
     }
 
     pub(crate) fn reply_error(&mut self, caller: Caller, error: Error, out: &mut dyn Sink) {
+        self.count_error(caller, &error);
         if !is_rate(&error) {
             self.charge(caller, rates::Kind::FailedCall, 1);
         }
         self.reply(caller, reply::Result::Error(error), out);
     }
+}
+
+impl Kernel {
+    fn count_error(&mut self, caller: Caller, error: &Error) {
+        let Some(app) = self.user_of(caller).map(|user| user.app.clone()) else {
+            // The session has ended since it asked.
+            return;
+        };
+        self.count(&app).errors.note(outcome_name(error));
+    }
+}
+
+/// The name of an error's outcome.
+pub(crate) fn outcome_name(error: &Error) -> &'static str {
+    let found = Outcome::ALL
+        .into_iter()
+        .find(|outcome| *outcome as u32 == error.outcome);
+    found.map_or("unknown", Outcome::name)
 }
 
 /// Whether a call was refused because there were too many: that is counted by its own rate.

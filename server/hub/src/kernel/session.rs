@@ -14,6 +14,7 @@ use tidings_wire::proto::PresenceState;
 
 use crate::bus_ops::{Forerunner, Inherited};
 use crate::config::{AppSettings, Traits};
+use crate::counts::Counted;
 use crate::grant::{Proof, Restriction};
 use crate::ids::{ConnectionId, SessionId, UserKey};
 use crate::invitations::slot::InvitationSlot;
@@ -44,6 +45,10 @@ pub(crate) struct Session {
     pub(crate) settings: AppSettings,
     /// What its client can do.
     pub(crate) traits: Traits,
+    /// Where its app is counted.
+    pub(crate) counted: Counted,
+    /// Its connection is counted there.
+    pub(crate) has_counted_connection: bool,
     /// Its one serving connection; `None` while it is detached.
     pub(crate) connection: Option<ConnectionId>,
     pub(crate) outbox: Outbox,
@@ -259,11 +264,12 @@ impl Session {
     }
 
     /// Replaces the token: the new one has its own end, and its own warning.
-    pub(crate) fn renew_token(&mut self, expires_s: Option<u64>) {
+    /// Returns whether its client had been warned of the old one's.
+    pub(crate) fn renew_token(&mut self, expires_s: Option<u64>) -> bool {
         if !fault!(RenewalKeepsOldEnd) {
             self.token.expires_s = expires_s;
         }
-        self.token.is_expiry_told = false;
+        std::mem::take(&mut self.token.is_expiry_told)
     }
 
     /// When the token next needs attention, in Unix milliseconds; `None` = never.

@@ -34,6 +34,8 @@ pub(crate) struct Wall {
     pub(crate) agreed: Time,
     /// Since when they do, on the monotonic clock. None: since the start.
     pub(crate) since_ms: Option<u64>,
+    /// How often they did not: the clock was set.
+    pub(crate) jumps: u64,
 }
 
 impl Wall {
@@ -52,6 +54,7 @@ impl Wall {
             // Both a jump and its correction restart the wait.
             self.since_ms = Some(now.mono_ms);
             self.agreed = now;
+            self.jumps += 1;
         } else if passed_ms > AGREED_MS {
             // Drift is no jump.
             self.agreed = now;

@@ -18,7 +18,9 @@ impl Hub {
             debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
-        session.renew_token(grant.expires_s);
+        let was_warned = session.renew_token(grant.expires_s);
+        let counts = self.kernel.tally.at(session.counted);
+        counts.near_expiry -= u64::from(was_warned);
         session.token.proof = grant.proof.kept();
         if session.token.rights == grant.rights {
             return;

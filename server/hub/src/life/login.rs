@@ -10,6 +10,7 @@ use tidings_wire::proto::{Error, Login, PresenceState, Welcome};
 use crate::attributes::Attributes;
 use crate::bus_ops::Answer;
 use crate::config::Traits;
+use crate::counts::Counted;
 use crate::credentials::{self, Credentials};
 use crate::grant::Grant;
 use crate::hub::Hub;
@@ -195,6 +196,8 @@ impl Hub {
             user: user.clone(),
             settings: login.settings,
             traits: login.traits,
+            counted: Counted::default(),
+            has_counted_connection: false,
             connection: Some(login.connection),
             outbox: Outbox::counted_by(self.kernel.replay_bytes.clone()),
             link,
@@ -239,12 +242,13 @@ impl Hub {
             session.outbox.sent() == 0,
             "a new session has been sent nothing"
         );
-        let key = self.kernel.sessions.insert(session);
+        let is_legacy = session.traits.ends_with_connection;
+        let key = self.kernel.add_session(session);
         self.kernel
             .connections
             .insert(login.connection, Stage::Serving(key));
         self.kernel.users.entry(user.clone()).or_default().session = Some(key);
-        self.kernel.tally.of(&user.app).logins += 1;
+        self.kernel.count(&user.app).of(is_legacy).logins += 1;
         let frame = encode_server(Kind::Welcome(welcome));
         out.emit(Effect::Send {
             connection: login.connection,

@@ -80,6 +80,7 @@ impl Hub {
         let is_forgotten =
             fault!(OldRepeatsAreForgotten) && request.cseq + 2 <= session.requests.cseq;
         if request.cseq <= session.requests.cseq && request.cseq > 0 && !is_forgotten {
+            self.kernel.counts.duplicates += 1;
             return;
         }
         if request.cseq != session.requests.cseq + 1 && !is_forgotten
@@ -105,6 +106,7 @@ impl Hub {
         let caller = Caller::Request {
             session: key,
             cseq: request.cseq,
+            asked_ms: self.kernel.now.mono_ms,
         };
         // Whoever calls in vain again and again waits as if it had called with success; to leave
         // anybody may.

@@ -11,6 +11,7 @@ use tidings_wire::proto::PresenceState;
 use crate::bus_ops::{BusOp, Forerunner, LoginStamp, MemberSnapshot, Topic};
 use crate::channels::state::Channel;
 use crate::config::{AppSettings, Traits};
+use crate::counts::Counted;
 use crate::grant::Proof;
 use crate::hub::Hub;
 use crate::ids::{ChannelKey, HubId, SessionId, SessionKey, UserKey};
@@ -95,7 +96,7 @@ impl Hub {
         // Who was in stays in.
         session.rates.place = self.kernel.enter(&user.app, true).unwrap_or_default();
         let id = session.id;
-        let key = self.kernel.sessions.insert(session);
+        let key = self.kernel.add_session(session);
         self.kernel.users.entry(user.clone()).or_default().session = Some(key);
         out.emit(Effect::Bus(BusOp::Subscribe(Topic::User(user))));
         Some((id, key))
@@ -144,6 +145,8 @@ impl Hub {
             id: from_session_id(&record.id)?,
             settings,
             traits,
+            counted: Counted::default(),
+            has_counted_connection: false,
             connection: None,
             outbox,
             link,

@@ -16,6 +16,7 @@ use crate::io::{Effect, Sink};
 use crate::kernel::asks::{AskRule, AskTag, Hangs, Outcome as Asked, Settled};
 use crate::kernel::limiter;
 use crate::kernel::limits::paused;
+use crate::kernel::link::count_connected;
 use crate::kernel::reply::error;
 use crate::kernel::session::{End, PREVIOUS_SECRETS_MAX};
 use crate::kernel::timers::Timer;
@@ -57,6 +58,7 @@ impl Hub {
         let user = UserKey { app, user };
         let used = self.take_recalled(connection, &user);
         if let Some(error) = used.and_then(|used| self.resumes_too_often(&user, &used)) {
+            self.kernel.count(&user.app).refusals.note("resume");
             self.kernel.refuse(connection, error, out);
             return self.drop_connection(connection, Some(CloseCode::RateLimited), out);
         }
@@ -286,7 +288,7 @@ impl Hub {
         self.kernel
             .connections
             .insert(connection, Stage::Serving(key));
-        self.kernel.tally.of(&user.app).resumes += 1;
+        self.kernel.count(&user.app).resumes += 1;
         out.emit(Effect::Used {
             user,
             word: Word::Resumed,
@@ -303,9 +305,10 @@ impl Hub {
             debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
-        session
+        let missed = session
             .outbox
             .replay(|frame| out.emit(Effect::Send { connection, frame }));
+        self.kernel.counts.gaps.add("buffer_overflow", missed);
         debug_assert!(
             session.connection.is_none(),
             "two connections serve a session"
@@ -314,7 +317,15 @@ impl Hub {
             session.outbox.confirmed() <= session.outbox.sent(),
             "a client is ahead"
         );
+        if session.connection.is_some() {
+            let violations = &mut self.kernel.counts.violations;
+            violations.note("session.single_connection");
+        }
+        if !session.outbox.is_contiguous() {
+            self.kernel.counts.violations.note("resume.contiguous");
+        }
         session.connection = Some(connection);
+        count_connected(session, &mut self.kernel.tally);
         for delivery in &mut session.peers.deliveries {
             delivery.is_written = true;
         }

@@ -40,7 +40,9 @@ impl Hub {
         {
             return self.end_session(key, End::TokenExpired, out);
         }
-        Self::warn_of_expiry(session, self.kernel.clock.wall.unix_ms(), out);
+        if Self::warn_of_expiry(session, self.kernel.clock.wall.unix_ms(), out) {
+            self.kernel.tally.at(session.counted).near_expiry += 1;
+        }
         if let Some(connection) = session.connection {
             if session.is_stalled(self.kernel.now.mono_ms) {
                 return self.detach_and_check(key, CloseCode::SlowConsumer, out);
@@ -85,24 +87,26 @@ impl Hub {
         self.kernel.set_session_timer(key);
     }
 
-    /// Tells a connected client, once per token, that its token ends soon (rtm 7.3).
-    fn warn_of_expiry(session: &mut Session, now_unix_ms: u64, out: &mut dyn Sink) {
+    /// Tells a connected client, once per token, that its token ends soon (rtm 7.3). Returns
+    /// whether it was time for that.
+    fn warn_of_expiry(session: &mut Session, now_unix_ms: u64, out: &mut dyn Sink) -> bool {
         let Some(expires_s) = session.token.expires_s else {
             // An app without certificates has no tokens.
-            return;
+            return false;
         };
         let expires_ts = expires_s.saturating_mul(1_000);
         let is_due = now_unix_ms + TOKEN_WARNING_MS >= expires_ts;
         if !is_due || session.token.is_expiry_told || session.connection.is_none() {
-            return;
+            return false;
         }
         session.token.is_expiry_told = true;
         if now_unix_ms >= expires_ts {
             // The clock has jumped over the warning's time, and the app lets its users stay.
-            return;
+            return true;
         }
         let frame = encode_server(Kind::TokenWillExpire(TokenWillExpire { expires_ts }));
         session.push(frame, Source::Call, out);
+        true
     }
 
     fn detach_and_check(&mut self, key: SessionKey, code: CloseCode, out: &mut dyn Sink) {
@@ -183,7 +187,7 @@ impl Hub {
         if !fault!(CallerIsNotToldOfCalleesEnd) {
             Invitations::end_rings(key, fate, &mut self.kernel, out);
         }
-        self.kernel.sessions.remove(key);
+        self.kernel.remove_session(key);
         self.kernel.forget_user_session(&user, key, out);
     }
 }

@@ -105,6 +105,8 @@ impl Peers {
         let wait_ms = ack_wait_ms(&parcel);
         let is_written = session.connection.is_some();
         let frame = session.peers.inbox.stamped(&parcel.frame, parcel.server_ts);
+        let counts = kernel.tally.at(session.counted);
+        counts.peer.given(frame.len(), 1);
         let sseq = session.push(frame, Source::Inbox, out);
         if fault!(WrittenCountsAsReceived) {
             return self.answer_delivery(from, Answer::Confirmed, kernel, out);

@@ -129,9 +129,10 @@ impl Peers {
         if message.expires_ts > 0 {
             message.expires_ts = kernel.stamped(message.expires_ts);
         }
-        kernel.tally.of(&sender.user.app).peer_messages += 1;
+        let bytes = message_bytes(&message);
+        kernel.count(&sender.user.app).peer.sent(bytes);
         if kernel.events.of_messages {
-            let of = (sender.id, message_bytes(&message));
+            let of = (sender.id, bytes);
             kernel.tell_peer_message(&sender.user, &to, of, out);
         }
         let asks = (call.offline, call.history);
@@ -213,7 +214,7 @@ impl Peers {
 
     /// Who sends a message, and what names the message. `None`: the session is not there.
     fn sender_of(caller: Caller, kernel: &mut Kernel) -> Option<Sender> {
-        if let Caller::Request { session, cseq } = caller {
+        if let Caller::Request { session, cseq, .. } = caller {
             let session = kernel.sessions.get(session)?;
             return Some(Sender {
                 user: session.user.clone(),

@@ -120,7 +120,12 @@ impl Peers {
             return self.note_failed_read(key, kernel, out);
         };
         session.peers.inbox.failures = 0;
-        Self::tell_losses(session, losses, out);
+        if Self::tell_losses(session, losses, out) {
+            let gaps = &mut kernel.counts.gaps;
+            gaps.add("inbox_overflow", losses.overflowed);
+            gaps.add("inbox_expired", losses.expired);
+            gaps.add("storage_damage", losses.damaged);
+        }
         for message in messages {
             self.hand_stored(key, message, kernel, out);
         }
@@ -190,15 +195,17 @@ impl Peers {
         }
     }
 
-    fn tell_losses(session: &mut Session, losses: InboxLosses, out: &mut dyn Sink) {
+    /// Tells a client what its inbox has lost. Returns whether it was news.
+    fn tell_losses(session: &mut Session, losses: InboxLosses, out: &mut dyn Sink) -> bool {
         if losses == InboxLosses::default() || session.peers.inbox.losses.is_some() {
-            return;
+            return false;
         }
         let mut last = 0;
         for frame in gap_frames(losses) {
             last = session.push(frame, Source::Call, out);
         }
         session.peers.inbox.losses = Some(Box::new((last, losses)));
+        true
     }
 
     /// Hands one stored message to the client.
@@ -238,6 +245,8 @@ impl Peers {
             .peers
             .inbox
             .stamped(&stored_frame(message), server_ts);
+        let counts = kernel.tally.at(session.counted);
+        counts.peer.given(frame.len(), 1);
         let sseq = session.push(frame, Source::Call, out);
         session.peers.inbox.delivered.push((sseq, inbox));
     }

@@ -19,7 +19,7 @@ impl Gate {
         let scopes: Vec<Scope> = scopes(address).collect();
         let mut crowd = self.crowd();
         if Self::is_paused(&mut crowd, &scopes, now_ms) {
-            return Err(Full::Failures);
+            return Err(self.refused(Full::Failures));
         }
         self.take(&mut crowd, &scopes, Door::Request, now_ms)
     }

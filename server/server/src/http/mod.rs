@@ -28,6 +28,7 @@ use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use rustls::ServerConnection;
+use tidings_api::metrics::Meters;
 use tidings_wire::limits::VISITS_MAX;
 use tokio::runtime;
 use tokio::sync::mpsc::{Permit, Receiver, Sender, channel};
@@ -95,6 +96,8 @@ pub(crate) struct HttpParts {
     pub(crate) limits: Limits,
     /// The routes of the server-side API.
     pub(crate) api: axum::Router,
+    /// What `/metrics` tells on the operators' listener.
+    pub(crate) meters: Arc<dyn Meters>,
     /// The operators' own listener.
     pub(crate) admin: Option<TcpListener>,
 }
@@ -122,11 +125,13 @@ async fn serve(mut visitors: Receiver<Visitor>, parts: HttpParts) {
         clock,
         limits,
         api,
+        meters,
         admin,
     } = parts;
     spawn_local(media::sweep(media.clone()));
     if let Some(listener) = admin {
-        let routes = routes::guarded(routes::health(&readiness), &pages);
+        let routes = routes::health(&readiness).merge(routes::metrics(meters));
+        let routes = routes::guarded(routes, &pages);
         spawn_local(admin::serve(listener, routes));
     }
     let router = routes::routes(&pages, &readiness)

@@ -15,6 +15,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::IntoResponse as _;
 use axum::routing::get;
 use serde_json::json;
+use tidings_api::metrics::{METRICS_TYPE, Meters};
 
 use super::Pages;
 use super::files::{DEMO, File, Files, GUIDE, SDK};
@@ -68,6 +69,26 @@ pub(super) fn health(readiness: &Arc<Readiness>) -> Router {
         .route(READY_PATH, get(ready))
         .route("/version", get(version))
         .with_state(readiness.clone())
+}
+
+/// Metrics without a key, for the operators' listener only.
+pub(super) fn metrics(meters: Arc<dyn Meters>) -> Router {
+    let answer = || async move {
+        // It waits for the hubs.
+        let read = tokio::task::spawn_blocking(move || meters.read().to_text());
+        match read.await {
+            Ok(Ok(text)) => ([(CONTENT_TYPE, METRICS_TYPE)], text).into_response(),
+            Ok(Err(error)) => broken(&error),
+            Err(error) => broken(&error),
+        }
+    };
+    Router::new().route("/metrics", get(answer))
+}
+
+fn broken(error: &dyn std::error::Error) -> Response<Body> {
+    tracing::error!(%error, "the metrics could not be read");
+    let text = "the metrics could not be read\nhint: The log tells why.\n";
+    (StatusCode::INTERNAL_SERVER_ERROR, text).into_response()
 }
 
 async fn ready(State(readiness): State<Arc<Readiness>>) -> Response<Body> {

@@ -126,6 +126,10 @@ impl MediaStore for Directory {
         let shared = self.shared.clone();
         work(move || shared.delete_expired(now_s))
     }
+
+    fn stored(&self) -> Vec<(AppId, u64)> {
+        self.shared.usage.stored()
+    }
 }
 
 /// Runs on a thread that may wait for the disk.

@@ -47,6 +47,9 @@ pub(crate) trait MediaStore: Send + Sync {
     /// Deletes the files whose time is over, and counts the others anew; returns how many there
     /// were.
     fn delete_expired(&self, now_s: u64) -> Work<'_, Result<u64, StoreError>>;
+
+    /// Bytes of files on disk, in blocks of 4 KiB, by app.
+    fn stored(&self) -> Vec<(AppId, u64)>;
 }
 
 /// A file that is coming in.

@@ -172,6 +172,14 @@ impl Usage {
         self.counts().stored.apps.keys().cloned().collect()
     }
 
+    /// Bytes of each app's files.
+    pub(super) fn stored(&self) -> Vec<(AppId, u64)> {
+        let counts = self.counts();
+        let apps = counts.stored.apps.iter();
+        apps.map(|(app, of_app)| (app.clone(), of_app.bytes))
+            .collect()
+    }
+
     fn counts(&self) -> MutexGuard<'_, Counts> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -68,7 +68,7 @@ impl From<&HubReport> for HubNumbers {
             open_store_operations: sizes.store_operations,
             replay_bytes: sizes.replay_bytes,
             sockets_accepted: report.connections_made,
-            connections_ended: cell.counts.connections_ended,
+            connections_ended: cell.counts.ends.total(),
             frames_received: cell.counts.frames_received,
             frames_sent: cell.counts.frames_sent,
             longest_turn_ms: report.longest_turn_ms,
@@ -92,10 +92,10 @@ impl AppNumbers {
     fn new(app: &str, counts: &AppCounts) -> Self {
         Self {
             app: app.into(),
-            logins: counts.logins,
+            logins: counts.native.logins + counts.legacy.logins,
             resumes: counts.resumes,
-            peer_messages: counts.peer_messages,
-            channel_messages: counts.channel_messages,
+            peer_messages: counts.peer.messages,
+            channel_messages: counts.channel.messages,
         }
     }
 }
@@ -133,7 +133,7 @@ impl From<&NodeReport> for Numbers {
         let (mut apps, mut others) = report.apps();
         let left_out = apps.split_off(apps.len().min(APPS_TOLD_MAX));
         for (_, counts) in left_out {
-            others = others.and(counts);
+            others.add(&counts);
         }
         let apps = apps.iter();
         Self {

@@ -1,6 +1,8 @@
 //! Answers to requests about files.
 
 use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::body::Body;
 use axum::http::header::{
@@ -10,7 +12,7 @@ use axum::http::header::{
     CONTENT_TYPE, ETAG, RETRY_AFTER, VARY, WWW_AUTHENTICATE,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
-use futures_util::StreamExt as _;
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
 use tidings_wire::codes::Outcome;
@@ -150,8 +152,13 @@ pub(super) fn etag(id: &MediaId) -> String {
     format!("\"{}\"", id.as_str())
 }
 
-/// The file, or the part of it that is wanted.
-pub(super) fn content(id: &MediaId, media: Media, wanted: Wanted, seat: Seat) -> Response<Body> {
+/// The file, or the part of it that is wanted. `sent`: where its bytes are counted.
+pub(super) fn content(
+    id: &MediaId,
+    media: Media,
+    wanted: Wanted,
+    (seat, sent): (Seat, Arc<AtomicU64>),
+) -> Response<Body> {
     let Media {
         about,
         size,
@@ -170,7 +177,10 @@ pub(super) fn content(id: &MediaId, media: Media, wanted: Wanted, seat: Seat) ->
         }
     };
     let length = part.end - part.start;
-    let chunks = content.read(part);
+    let chunks = content.read(part).inspect_ok(move |chunk| {
+        sent.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+    });
+    let chunks: crate::media::Chunks = Box::pin(chunks);
     let mut response = Response::new(Body::from_stream(seated(chunks, 0..length, seat)));
     *response.status_mut() = status;
     let headers = response.headers_mut();

@@ -8,6 +8,7 @@ mod bandwidth;
 mod guests;
 mod range;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -55,6 +56,9 @@ pub(crate) struct MediaDoor {
     config: MediaConfig,
     guests: Arc<Guests>,
     bandwidth: Bandwidth,
+    /// Bytes of contents that have come in and gone out.
+    received: AtomicU64,
+    sent: Arc<AtomicU64>,
 }
 
 impl MediaDoor {
@@ -73,7 +77,21 @@ impl MediaDoor {
             config,
             guests: Arc::default(),
             bandwidth: Bandwidth::default(),
+            received: AtomicU64::new(0),
+            sent: Arc::default(),
         })
+    }
+
+    /// Bytes of contents that have come in, and that have gone out.
+    pub(crate) fn transferred(&self) -> (u64, u64) {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        (count(&self.received), count(&self.sent))
+    }
+
+    /// Bytes of files on disk, by app.
+    pub(crate) fn stored(&self) -> Vec<(AppId, u64)> {
+        let store = self.store.as_deref();
+        store.map(MediaStore::stored).unwrap_or_default()
     }
 
     /// From now on, these are the tenants.
@@ -272,6 +290,8 @@ async fn receive(
             Problem::new(Outcome::MediaTruncated, text)
         })?;
         size += piece.len() as u64;
+        let received = piece.len() as u64;
+        door.received.fetch_add(received, Ordering::Relaxed);
         door.check_size(size)?;
         let wait = door.bandwidth.spend(&app, &user, piece.len());
         upload.write(piece).await?;
@@ -323,7 +343,7 @@ async fn download(
     match find(&door, &guest, &app, &id, &headers).await {
         Ok((id, media, seat)) => {
             let wanted = Wanted::of(&headers, &answer::etag(&id), media.size);
-            answer::content(&id, media, wanted, seat)
+            answer::content(&id, media, wanted, (seat, door.sent.clone()))
         }
         Err(problem) => problem.response(),
     }
