@@ -87,6 +87,7 @@ export default defineConfig({
           { text: 'The security log', link: '/security-log' },
           { text: 'Upgrading', link: '/upgrading' },
           { text: 'Security', link: '/security' },
+          { text: 'Runbooks', link: '/runbooks' },
           { text: 'Troubleshooting', link: '/trouble' },
         ],
       },

@@ -33,6 +33,12 @@ export class User {
     await joined.join();
   }
 
+  /** Sends to another user, who need not be there. */
+  async sendOffline(peer, text) {
+    const options = { enableOfflineMessaging: true };
+    await this.#client.sendMessageToPeer({ text }, peer, options);
+  }
+
   #hear(message) {
     this.heard.push(message);
     this.#news.emit('news');
