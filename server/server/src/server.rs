@@ -430,10 +430,18 @@ impl ServerHandle {
         }
     }
 
-    /// Reloads the files of the TLS certificate. If they cannot be used, the log says so and
-    /// nothing changes. This also happens automatically, seconds after they have changed.
-    pub fn reload_certificate(&self) {
-        let _ = self.control.send(Command::Certificate);
+    /// Reloads the files of the TLS certificate. This also happens automatically, seconds after
+    /// they have changed. Does nothing on a server that has none, drains or has stopped.
+    ///
+    /// # Errors
+    /// They cannot be used: nothing changes, and the log says so too.
+    pub fn reload_certificate(&self) -> Result<(), StartError> {
+        let (told, is_told) = channel();
+        if self.control.send(Command::Certificate(told)).is_err() {
+            return Ok(());
+        }
+        // Nobody answers who has stopped meanwhile.
+        is_told.recv().unwrap_or(Ok(()))
     }
 
     /// Replaces the apps: settings and bans take effect at once, certificates with the next token.
@@ -471,7 +479,8 @@ enum Command {
     /// The rules of bans have changed.
     Bans(Sender<()>),
     LegacyRules(BTreeMap<AppId, AppRules>),
-    Certificate,
+    /// Read the files of the certificate, and tell whether they can be used.
+    Certificate(Sender<Result<(), StartError>>),
 }
 
 struct Supervisor {
@@ -517,7 +526,10 @@ impl Supervisor {
                     let _ = told.send(());
                 }
                 Ok(Command::LegacyRules(rules)) => self.node.legacy.replace_rules(rules),
-                Ok(Command::Certificate) => self.tls.iter_mut().for_each(Tls::reload),
+                Ok(Command::Certificate(told)) => {
+                    let read = self.tls.as_mut().map_or(Ok(()), Tls::reload);
+                    let _ = told.send(read);
+                }
                 Err(RecvTimeoutError::Timeout) => {}
                 Ok(Command::Drain) | Err(RecvTimeoutError::Disconnected) => break,
             }

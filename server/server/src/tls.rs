@@ -103,7 +103,8 @@ impl Tls {
             self.next_look = now + LOOK_INTERVAL;
             let before = std::mem::replace(&mut self.seen, stamps(&self.files));
             if self.seen == before && self.seen != self.read_at {
-                self.reload();
+                // The log has said why they cannot be used.
+                let _ = self.reload();
             }
         }
         self.next_look.saturating_duration_since(now)
@@ -111,7 +112,10 @@ impl Tls {
 
     /// Reloads the files. If they cannot be used, the log says why, and the certificate stays as it
     /// is.
-    pub(crate) fn reload(&mut self) {
+    ///
+    /// # Errors
+    /// Why they cannot be used.
+    pub(crate) fn reload(&mut self) -> Result<(), StartError> {
         let certificate = self.files.certificate.display();
         self.seen = stamps(&self.files);
         // Even if they cannot be used: each change is reported once.
@@ -129,10 +133,12 @@ impl Tls {
                     .unwrap_or_else(PoisonError::into_inner);
                 *current = key;
                 tracing::info!(%certificate, expires_s = ends, "the TLS certificate was read anew");
+                Ok(())
             }
             Err(error) => {
                 let hint = error.hint();
                 tracing::error!(%error, hint, "the TLS certificate stays as it was");
+                Err(error)
             }
         }
     }

@@ -220,7 +220,7 @@ impl Office for Arc<RunningOffice> {
         tell_systemd(&states);
         let read = self.read_apps();
         log::reopen();
-        self.handle.reload_certificate();
+        let certificate = self.handle.reload_certificate();
         say_ready();
         match &read {
             Ok(apps) => tracing::info!(apps, "the apps were reloaded"),
@@ -230,7 +230,12 @@ impl Office for Arc<RunningOffice> {
                 "the apps stay as they were"
             ),
         }
-        read
+        let apps = read?;
+        certificate.map_err(|error| {
+            let what = format!("the TLS certificate stays as it was: {error}");
+            Failure::new(what, error.hint())
+        })?;
+        Ok(apps)
     }
 
     fn keys(&self, request: &KeyRequest) -> Result<KeyAnswer, Failure> {

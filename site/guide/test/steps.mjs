@@ -14,12 +14,14 @@ const ADDRESS = '127.0.0.1:7400';
 /** For a machine that does much else; whatever is waited for ends the wait at once. */
 const WITHIN_MS = 60_000;
 
-/** The blocks that stand behind `<!-- run: WHAT -->`, in their order: `{ what, text }`. */
+/** The blocks that stand behind `<!-- run: WHAT -->`, in their order: `{ what, text }`; those of a list without its
+ * indentation. */
 export function stepsOf(page) {
   const text = readFileSync(join(guide, page), 'utf8');
-  return [...text.matchAll(/<!-- run: (.*?) -->\n```\w+\n(.*?)```/gs)].map(([, what, text]) => ({
+  const blocks = text.matchAll(/^( *)<!-- run: (.*?) -->\n\1```\w+\n(.*?)^\1```/gms);
+  return [...blocks].map(([, indent, what, block]) => ({
     what,
-    text,
+    text: block.replaceAll(new RegExp(`^${indent}`, 'gm'), ''),
   }));
 }
 
