@@ -61,6 +61,26 @@ impl Histogram {
         self.sum_us
     }
 
+    /// The bound in microseconds that this part of all things did not exceed; `None` = nothing was
+    /// counted. What took longer than the last bound counts as that.
+    pub fn below(&self, part: f64) -> Option<u64> {
+        let count = self.count();
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a count, which is no more exact than its bounds"
+        )]
+        let wanted = (count as f64 * part).ceil() as u64;
+        let mut below = 0;
+        let mut bounds = self.buckets().filter(|_| count > 0);
+        let found = bounds.find(|(_, more)| {
+            below += more;
+            below >= wanted
+        });
+        found.map(|(bound, _)| bound.min(BOUNDS_US[BOUNDS_US.len() - 1]))
+    }
+
     /// The bounds in microseconds, each with the number of things that took longer than the bound
     /// before it and no longer than this one; `u64::MAX` is the last bound.
     pub fn buckets(&self) -> impl Iterator<Item = (u64, u64)> {
@@ -410,6 +430,10 @@ mod tests {
         assert_eq!(buckets[&30_000_000], 1);
         assert_eq!(buckets[&u64::MAX], 2);
         assert_eq!(histogram.count(), 10);
+        assert_eq!(histogram.below(0.2), Some(100));
+        assert_eq!(histogram.below(0.5), Some(2_500));
+        assert_eq!(histogram.below(0.99), Some(30_000_000));
+        assert_eq!(Histogram::default().below(0.5), None);
         assert_eq!(histogram.sum_us(), u64::MAX, "it does not overflow");
         let mut both = Histogram::default();
         both.note(250, 2);

@@ -79,16 +79,16 @@ impl Check {
             Self::Ready { wants_body } => (readiness.report(), wants_body),
         };
         let Report { is_good, text } = report;
+        let length = text.len();
         let status = if is_good {
             "200 OK"
         } else {
             "503 Service Unavailable\r\nRetry-After: 5"
         };
-        let body = if wants_body { text } else { "" };
+        let body = if wants_body { text } else { String::new() };
         Bytes::from(format!(
-            "HTTP/1.1 {status}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\n\
-             Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n{body}",
-            text.len()
+            "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\
+             Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n{body}"
         ))
     }
 }

@@ -83,12 +83,14 @@ pub use media::{MediaFile, MediaFiles};
 pub use memory::{MEMORY_MIN, memory_max_default, memory_used};
 pub use network::{Network, NetworkError};
 pub use origins::{OriginError, OriginPattern, Origins, Page};
-pub use report::{HubReport, NodeReport};
+pub use readiness::Trouble;
+pub use report::{DoorCounts, HubReport, NodeReport};
 pub use server::{RunningServer, Server, ServerHandle};
 pub use webhooks::WebhooksConfig;
 // What a configuration is made of, so that a program needs no other crate for it.
 pub use tidings_api::admin;
 pub use tidings_api::keys::{FixedKeys, KeyEntry, Keys, Role, hash_secret, split as split_key};
+pub use tidings_api::metrics::{Metric, Reading, Value as MetricValue};
 pub use tidings_api::registry;
 pub use tidings_api::{Rates, Settings as ApiSettings};
 pub use tidings_cell::{CellReport, Counts};

@@ -193,6 +193,11 @@ impl Watch {
         used * 100 >= self.max * TENSE_FROM || self.last != Pressure::None
     }
 
+    /// Whether hubs were told that memory is short.
+    pub(crate) fn is_short(&self) -> bool {
+        self.last != Pressure::None
+    }
+
     /// What may be read until then, in bytes. At the ceiling a little: clients must be able to
     /// confirm, and to be heard.
     pub(crate) fn intake(&self, used: u64) -> usize {

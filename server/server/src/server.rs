@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use mio::net::TcpListener;
 use mio::{Interest, Poll, Waker};
 use tidings_api::admin::Admin;
-use tidings_api::metrics::Meters;
+use tidings_api::metrics::{Meters, Reading};
 use tidings_api::{Api, ApiParts};
 use tidings_bus::Homes;
 use tidings_hub::admission::Admission;
@@ -43,7 +43,7 @@ use crate::memory::{
 };
 use crate::meters::{Disk, NodeMeters};
 use crate::moderating;
-use crate::readiness::{Phase, Readiness};
+use crate::readiness::{Phase, Readiness, Trouble};
 use crate::report::{HubReport, NodeReport};
 use crate::tls::Tls;
 use crate::webhooks::{self, WebhooksThread};
@@ -88,8 +88,11 @@ impl Server {
         let media = open_media(&config)?;
         let admin = config.admin_listen.map(listen::open_one).transpose()?;
         let (listeners, local_addr) = listen::open(config.listen, config.hubs)?;
-        let readiness = Arc::new(Readiness::default());
         let clock = Clock::start();
+        let readiness = Arc::new(Readiness::new(clock, config.hubs));
+        if let Some(end_s) = tls.as_ref().and_then(Tls::end_s) {
+            readiness.note_certificate(end_s);
+        }
         let loops = open_loops(config.hubs)?;
         let mailboxes: Vec<_> = loops.iter().map(|(_, inbox)| inbox.mailbox()).collect();
         let sink = StoreSink {
@@ -172,7 +175,7 @@ impl Server {
             clock,
             limits,
             api: api_router.clone(),
-            meters,
+            meters: meters.clone(),
             admin,
         })
         .map_err(StartError::system("start the HTTP thread"))?;
@@ -244,6 +247,7 @@ impl Server {
             snapshots,
             office,
             key_sets,
+            meters,
         };
         let supervisor = Supervisor {
             drain: Duration::from_millis(config.drain_window_ms) + DRAIN,
@@ -378,6 +382,7 @@ pub struct ServerHandle {
     snapshots: Option<Snapshots>,
     office: Arc<Admin>,
     key_sets: Reports,
+    meters: Arc<dyn Meters>,
 }
 
 impl std::fmt::Debug for ServerHandle {
@@ -401,6 +406,16 @@ impl ServerHandle {
     /// What the store accepts at present.
     pub fn store_access(&self) -> Access {
         self.readiness.store()
+    }
+
+    /// Everything that is wrong with the server, by its own account.
+    pub fn troubles(&self) -> Vec<Trouble> {
+        self.readiness.troubles()
+    }
+
+    /// All metrics. Waits for the hubs, at most a second.
+    pub fn metrics(&self) -> Reading {
+        self.meters.read()
     }
 
     /// Takes snapshots of the store; `None` = it is kept in memory.
@@ -513,7 +528,10 @@ impl Supervisor {
             let mut wait = self.look_at_memory();
             if let Some(tls) = &mut self.tls {
                 wait = wait.min(tls.look());
+                let end_s = tls.end_s().unwrap_or(i64::MAX);
+                self.readiness.note_certificate(end_s);
             }
+            self.readiness.look_at_clock(self.node.clock.now());
             match commands.recv_timeout(wait) {
                 Ok(Command::Apps(apps, told)) => {
                     let apps = self.place.replace(&apps);
@@ -588,7 +606,9 @@ impl Supervisor {
         }
         let wait = watch.interval(used);
         self.node.intake.allow(watch.intake(used));
-        if let Some(pressure) = watch.judge(used, allocated) {
+        let news = watch.judge(used, allocated);
+        self.readiness.note_memory(watch.is_short());
+        if let Some(pressure) = news {
             self.tell(|| Envelope::Memory(pressure));
         }
         wait

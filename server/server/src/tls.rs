@@ -49,6 +49,7 @@ pub(crate) struct Tls {
     /// somebody who replaces two files does so one after the other.
     seen: Stamps,
     next_look: Instant,
+    end_s: Option<i64>,
 }
 
 /// Presents the current certificate to each handshake.
@@ -72,7 +73,9 @@ impl Tls {
     /// [`StartError`]
     pub(crate) fn open(files: &TlsFiles) -> Result<Self, StartError> {
         let seen = stamps(files);
-        let resolver = Arc::new(Current(RwLock::new(read(files)?)));
+        let key = read(files)?;
+        let end_s = end_of(&key);
+        let resolver = Arc::new(Current(RwLock::new(key)));
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -87,12 +90,19 @@ impl Tls {
             read_at: seen,
             seen,
             next_look: Instant::now() + LOOK_INTERVAL,
+            end_s,
         })
     }
 
     /// What connections are made with; its certificate changes with the files.
     pub(crate) fn config(&self) -> Arc<ServerConfig> {
         self.config.clone()
+    }
+
+    /// When the certificate in use ends, in Unix seconds; `None` = it does not say so in a way that
+    /// can be read.
+    pub(crate) fn end_s(&self) -> Option<i64> {
+        self.end_s
     }
 
     /// Checks the files if it is time, and reads them if they have changed. Returns how long to
@@ -122,10 +132,8 @@ impl Tls {
         self.read_at = self.seen;
         match read(&self.files) {
             Ok(key) => {
-                let ends = key
-                    .end_entity_cert()
-                    .ok()
-                    .and_then(|cert| not_after(cert).ok());
+                let ends = end_of(&key);
+                self.end_s = ends;
                 let mut current = self
                     .resolver
                     .0
@@ -177,6 +185,12 @@ fn pair(files: &TlsFiles, source: rustls::Error) -> StartError {
         key: files.key.clone(),
         source,
     }
+}
+
+/// When the first certificate of a pair ends, in seconds since 1970.
+fn end_of(key: &CertifiedKey) -> Option<i64> {
+    let first = key.end_entity_cert().ok()?;
+    not_after(first).ok()
 }
 
 /// When a certificate ends, in seconds since 1970.

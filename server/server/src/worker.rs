@@ -301,6 +301,7 @@ impl Worker {
         }
         self.now = self.node.clock.now();
         let began = Instant::now();
+        self.node.readiness.beat(self.id.index(), self.now.mono_ms);
         self.security.begin_turn(self.now.mono_ms);
         self.begin_strangers();
         self.note_readiness(events);

@@ -455,6 +455,10 @@ Examples:
       Look at the server from outside, through its proxy."
 )]
 pub(crate) struct DoctorArguments {
+    /// Look at the server that is running on the data directory: what it says is wrong, its figures, and what to do
+    #[arg(long, conflicts_with_all = ["endpoint", "user", "token"])]
+    pub(crate) running: bool,
+
     /// Address at which clients reach the server [default: the one it listens on]
     #[arg(long, value_name = "URL")]
     pub(crate) endpoint: Option<String>,

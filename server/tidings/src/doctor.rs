@@ -1,5 +1,7 @@
 //! `tidings doctor`: checks what a server needs, and says how to fix what is wrong.
 
+mod running;
+
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
@@ -133,6 +135,13 @@ pub(crate) fn run(arguments: DoctorArguments) -> Result<(), Failure> {
         ..Findings::default()
     };
     let settings = check_variables().and_then(|()| arguments.serving.read());
+    if arguments.running {
+        match settings {
+            Ok(settings) => running::look(&mut findings, &settings.data_dir()),
+            Err(failure) => findings.bad("settings", failure.what(), failure.hint()),
+        }
+        return findings.conclude();
+    }
     let settings = settings.and_then(|settings| {
         check_filter(&settings.log_plan().filter)?;
         let is_dev = settings.is_dev();

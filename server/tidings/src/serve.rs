@@ -16,7 +16,7 @@ use tidings_store::embedded::Snapshots;
 
 use crate::api::{Running, ServedApps};
 use crate::command::ServeArguments;
-use crate::control::{Control, Numbers, Office, Status};
+use crate::control::{Control, Health, Numbers, Office, Status};
 use crate::failure::Failure;
 use crate::key_command::{self, KeyAnswer, KeyRequest};
 use crate::settings::{AppSource, check_variables};
@@ -211,6 +211,10 @@ impl Office for Arc<RunningOffice> {
             numbers: Some(Numbers::from(&self.handle.report(REPORT_WAIT))),
             ..self.fixed.clone()
         }
+    }
+
+    fn health(&self) -> Health {
+        Health::of(&self.handle.troubles(), &self.handle.metrics())
     }
 
     /// Apps or a TLS certificate that cannot be read leave the old ones in force.

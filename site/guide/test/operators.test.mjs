@@ -2,6 +2,7 @@
 // this test's own.
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import {
   copyFileSync,
   existsSync,
@@ -11,6 +12,7 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { guide, Place, stepsOf } from './steps.mjs';
@@ -25,6 +27,15 @@ before(async () => {
   }
 });
 after(async () => place?.end());
+
+async function freePort() {
+  const probe = createServer().listen(0, '127.0.0.1');
+  await once(probe, 'listening');
+  const { port } = probe.address();
+  probe.close();
+  await once(probe, 'close');
+  return port;
+}
 
 async function works(text) {
   const { code, output } = await place.run(text);
@@ -113,6 +124,33 @@ test('backups: made, checked, restored, and kept for a fortnight', async () => {
   );
 });
 
+test('metrics: read with a key and without, and the server is asked how it is', async () => {
+  const steps = Object.fromEntries(stepsOf('metrics.md').map(({ what, text }) => [what, text]));
+  assert.deepEqual(Object.keys(steps), [
+    'serve',
+    'read',
+    'key',
+    'read with the key',
+    'ready',
+    'doctor',
+  ]);
+  place.replaced['127.0.0.1:7401'] = `127.0.0.1:${await freePort()}`;
+  const server = place.start(steps.serve);
+  await server.line(/^tidings is ready/);
+  const metrics = await works(steps.read);
+  assert.match(metrics, /^tidings_ready 1$/m);
+  assert.ok(metrics.trimEnd().endsWith('# EOF'));
+  place.replaced.KEY = /\btdk_\w+/.exec(await works(steps.key))[0];
+  assert.match(await works(steps['read with the key']), /^tidings_ready 1$/m);
+  assert.equal(JSON.parse(await works(steps.ready)).status, 'ready');
+  assert.match(await works(steps.doctor), /^ok +queues/m);
+  await server.interrupt();
+  delete place.replaced.KEY;
+  const gone = await place.run(steps.doctor);
+  assert.notEqual(gone.code, 0);
+  assert.match(gone.output, /^fail +server: none runs on/m);
+});
+
 test('every page that is followed is named in this folder', () => {
   const marked = readdirSync(guide).filter(
     (name) => name.endsWith('.md') && stepsOf(name).length > 0,
@@ -121,6 +159,7 @@ test('every page that is followed is named in this folder', () => {
     'backend.md',
     'backups.md',
     'from-rtm.md',
+    'metrics.md',
     'quick-start.md',
     'running.md',
     'tokens.md',

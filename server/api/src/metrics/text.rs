@@ -87,7 +87,7 @@ fn encode_value(row: &Row, value: &Value, to: &mut MetricEncoder<'_>) -> Result<
         (Value::Histogram(histogram), _) => {
             let bound = |us: u64| {
                 if us == u64::MAX {
-                    f64::MAX
+                    f64::INFINITY
                 } else {
                     seconds(us)
                 }

@@ -98,6 +98,8 @@ async fn ready(State(readiness): State<Arc<Readiness>>) -> Response<Body> {
 fn report(report: Report) -> Response<Body> {
     let mut response = report.text.into_response();
     let headers = response.headers_mut();
+    let json = HeaderValue::from_static("application/json");
+    headers.insert(CONTENT_TYPE, json);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if !report.is_good {
         headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));

@@ -27,7 +27,7 @@ use crate::clock::Clock;
 use crate::gate::Gate;
 use crate::http::MediaDoor;
 use crate::mailbox::{CALLS_DEPTH_MAX, INBOX_DEPTH_MAX, Mailbox};
-use crate::readiness::Readiness;
+use crate::readiness::{Readiness, Reason};
 use crate::report::HubReport;
 use crate::server::reports_within;
 
@@ -125,7 +125,17 @@ impl NodeMeters {
     fn read_node(&self, silent: usize, reading: &mut Reading) {
         let version = env!("CARGO_PKG_VERSION");
         reading.add(Metric::BuildInfo, &[version], 1_u64);
-        reading.add(Metric::Ready, &[], self.readiness.report().is_good);
+        let troubles = self.readiness.troubles();
+        let mut is_ready = true;
+        for reason in Reason::ALL {
+            let is_so = troubles.iter().any(|trouble| trouble.reason == reason);
+            is_ready &= !(is_so && reason.is_serious());
+            reading.add(Metric::Trouble, &[reason.name()], is_so);
+        }
+        reading.add(Metric::Ready, &[], is_ready);
+        let end_s = self.readiness.certificate_end_s();
+        let end_s = end_s.and_then(|end_s| u64::try_from(end_s).ok());
+        reading.add_known(Metric::CertificateEndSeconds, &[], end_s);
         process::read(&self.clock, reading);
         reading.add_known(Metric::MemoryMaxBytes, &[], self.memory_max);
         if let Some(disk) = &self.disk {

@@ -12,8 +12,8 @@ use rustix::net::sockopt::socket_peercred;
 use tidings_store::embedded::Snapshots;
 
 use super::{
-    Answer, CONNECTIONS_MAX, Change, Envelope, FILE, LINE_BYTES_MAX, Request, Status, VERSION,
-    WAIT, bind, report_json,
+    Answer, CONNECTIONS_MAX, Change, Envelope, FILE, Health, LINE_BYTES_MAX, Request, Status,
+    VERSION, WAIT, bind, report_json,
 };
 use crate::failure::Failure;
 use crate::key_command::{KeyAnswer, KeyRequest};
@@ -25,6 +25,9 @@ const TURN_AWAY_WAIT: Duration = Duration::from_millis(200);
 pub(crate) trait Office: Send + Sync + 'static {
     /// The server's state.
     fn status(&self) -> Status;
+
+    /// How the server is.
+    fn health(&self) -> Health;
 
     /// Reloads everything that can change. Returns the number of apps.
     fn reload(&self) -> Result<usize, Failure>;
@@ -159,6 +162,10 @@ impl<O: Office> Desk<O> {
         match request {
             Request::Status => Answer {
                 status: Some(self.office.status()),
+                ..good()
+            },
+            Request::Health => Answer {
+                health: Some(self.office.health()),
                 ..good()
             },
             Request::Reload { because } => {
@@ -327,6 +334,10 @@ mod tests {
     struct Still;
 
     impl Office for Still {
+        fn health(&self) -> Health {
+            Health::default()
+        }
+
         fn status(&self) -> Status {
             Status {
                 program: "tidings test".into(),

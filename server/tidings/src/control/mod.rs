@@ -13,6 +13,7 @@
 //! each piece written.
 
 mod client;
+mod health;
 mod listener;
 mod numbers;
 
@@ -27,6 +28,7 @@ use tidings_server::KeySetReport;
 use tidings_store::embedded::VerifyReport;
 
 pub(crate) use self::client::{Reached, ask, backup, reach};
+pub(crate) use self::health::Health;
 pub(crate) use self::listener::{Control, Office};
 pub(crate) use self::numbers::Numbers;
 use crate::key_command::{KeyAnswer, KeyRequest};
@@ -58,6 +60,8 @@ pub(crate) enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         because: Option<Change>,
     },
+    /// Asks how the server is, for somebody who looks for what is wrong.
+    Health,
     /// Asks for the records of the store as they are now.
     Backup,
     /// Makes the server check every record of the store as it is now.
@@ -90,7 +94,7 @@ struct Envelope {
 }
 
 /// The answer to a request.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Answer {
     pub(crate) version: u32,
     /// What went wrong; all other fields are empty then.
@@ -102,6 +106,9 @@ pub(crate) struct Answer {
     /// The answer to [`Request::Status`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) status: Option<Status>,
+    /// The answer to [`Request::Health`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) health: Option<Health>,
     /// Number of apps served now; answers [`Request::Reload`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) apps: Option<usize>,

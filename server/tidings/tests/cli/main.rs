@@ -10,6 +10,7 @@ mod numbers;
 mod output;
 mod place;
 mod revoke;
+mod running;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
@@ -442,8 +443,14 @@ fn an_app_lives_in_the_data_directory() {
 
 /// A running server on a free port, and its address.
 fn serve(arguments: &[&str]) -> (Running, String) {
+    let is_given = arguments.contains(&"--disk-reserve");
+    let reserve: &[&str] = if is_given {
+        &[]
+    } else {
+        &["--disk-reserve", "0"]
+    };
     let mut child = tidings(&["serve", "--listen", "127.0.0.1:0", "--hubs", "1"])
-        .args(["--disk-reserve", "0"])
+        .args(reserve)
         .args(arguments)
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
