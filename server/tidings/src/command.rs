@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::failure::Failure;
+use crate::people::Reach;
 use crate::permissions::PermissionArguments;
 use crate::settings::Settings;
 use crate::settings::values::Span;
@@ -44,12 +45,14 @@ pub(crate) enum Command {
     /// List or delete files that users have uploaded
     #[command(subcommand)]
     Media(MediaCommand),
-    /// Show the status of the server that is running on a data directory
-    Status(ListArguments),
+    /// Show the status of a server
+    Status(StatusArguments),
     /// Make the running server read its apps and its TLS certificate again
     Reload(Place),
     /// Check everything that a server needs, and say how to fix what is wrong
     Doctor(DoctorArguments),
+    #[command(flatten)]
+    People(crate::people::PeopleCommand),
     /// Write shell completions, man pages or the list of settings
     #[command(subcommand)]
     Reference(ReferenceCommand),
@@ -225,6 +228,16 @@ pub(crate) enum AppCommand {
     Enable(AppArguments),
     /// Delete an app: its id, its certificates and its settings
     Delete(AppArguments),
+}
+
+#[derive(Args)]
+pub(crate) struct StatusArguments {
+    /// Print everything as one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) server: Reach,
 }
 
 #[derive(Args)]
@@ -512,6 +525,8 @@ pub(crate) enum ReferenceCommand {
     Man(ManArguments),
     /// All settings of `tidings serve`, as a page of the guide
     Settings,
+    /// All commands, as a page of the guide
+    Commands,
 }
 
 #[derive(Args)]
