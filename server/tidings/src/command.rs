@@ -20,7 +20,11 @@ use crate::settings::values::Span;
   tidings serve --app 0123456789abcdef0123456789abcdef:fedcba9876543210fedcba9876543210
       Serve one app whose users log in with tokens.
   tidings token issue --app ID:CERTIFICATE --user alice
-      Issue a token with which alice can log in for a day.")]
+      Issue a token with which alice can log in for a day.
+  tidings top
+      Watch the server that runs on this directory.
+  tidings who --url https://chat.example.org --key-file admin.key
+      List who is logged in to a server elsewhere.")]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,

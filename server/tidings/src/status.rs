@@ -18,7 +18,14 @@ pub(crate) fn run(arguments: &StatusArguments) -> Result<(), Failure> {
         Found::There(door) => elsewhere(&door)?,
         // The control socket answers even when the API cannot be reached.
         Found::Here(data_dir) => {
-            let answer = ask(&data_dir, Request::Status)?.ok_or_else(|| nobody(&data_dir))?;
+            let answer = ask(&data_dir, Request::Status)?.ok_or_else(|| {
+                let nobody = nobody(&data_dir);
+                let hint = format!(
+                    "{}, or --url or --context for a server elsewhere",
+                    nobody.hint()
+                );
+                Failure::new(nobody.what(), hint)
+            })?;
             answer.status.unwrap_or_default()
         }
     };
@@ -68,7 +75,7 @@ pub(crate) fn reload(place: &Place) -> Result<(), Failure> {
 fn nobody(data_dir: &Path) -> Failure {
     Failure::new(
         format!("no server runs on {}", data_dir.display()),
-        "start it with `tidings serve`, or give --data-dir the directory that it uses; --url is for one elsewhere",
+        "start it with `tidings serve`, or give --data-dir the directory that it uses",
     )
 }
 

@@ -94,6 +94,7 @@ export default defineConfig({
       {
         text: 'Reference',
         items: [
+          { text: 'Commands', link: '/commands' },
           { text: 'Settings', link: '/settings' },
           { text: 'Errors', link: '/errors' },
           { text: 'Limits', link: '/limits' },

@@ -120,6 +120,7 @@ test('every page that is followed is named in this folder', () => {
   assert.deepEqual(marked.sort(), [
     'backend.md',
     'backups.md',
+    'commands.md',
     'from-rtm.md',
     'quick-start.md',
     'running.md',

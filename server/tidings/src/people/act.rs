@@ -60,11 +60,8 @@ pub(crate) struct KickArguments {
 /// What a ban takes away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Right {
-    /// To log in
     Login,
-    /// To join channels
     Join,
-    /// To send messages
     Send,
 }
 
@@ -131,11 +128,7 @@ pub(crate) struct BanArguments {
   tidings unban --id 17")]
 pub(crate) struct UnbanArguments {
     /// The user's id
-    #[arg(
-        value_name = "USER",
-        required_unless_present = "id",
-        conflicts_with = "id"
-    )]
+    #[arg(value_name = "USER", required_unless_present = "id", conflicts_with = "id", add = ArgValueCompleter::new(complete::banned))]
     user: Option<String>,
 
     /// The ban's id, as `tidings bans` shows it
@@ -220,6 +213,12 @@ pub(crate) fn kick(arguments: &KickArguments) -> Result<(), Failure> {
         .api
         .post(&door.path(&["users", user, "disconnect"]), &body)?;
     let ended = done["ended"].as_u64().unwrap_or(0);
+    if ended == 0 && arguments.ban.is_none() {
+        return Err(Failure::new(
+            format!("{} was not logged in", shown(user)),
+            "`tidings who` shows who is",
+        ));
+    }
     done_to(arguments, &done, || {
         let count = usize::try_from(ended).unwrap_or(usize::MAX);
         let sessions = counted(count, "session is ended", "sessions are ended");
@@ -228,14 +227,7 @@ pub(crate) fn kick(arguments: &KickArguments) -> Result<(), Failure> {
             None => String::new(),
         };
         format!("{}: {sessions}{ban}", shown(user))
-    })?;
-    if ended == 0 && arguments.ban.is_none() {
-        return Err(Failure::new(
-            format!("{} was not logged in", shown(user)),
-            "`tidings who` shows who is",
-        ));
-    }
-    Ok(())
+    })
 }
 
 fn done_to(

@@ -50,16 +50,17 @@ const TOKEN_S: u32 = 1_200;
 /// Who writes to whom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Pattern {
-    /// All clients are in one channel, and everybody gets every message
+    // All clients are in one channel, and everybody gets every message.
     Channel,
-    /// Clients are in pairs, and one writes to the other
+    // Clients are in pairs, and one writes to the other.
     Pairs,
 }
 
 #[derive(Args)]
 #[command(
-    after_help = "Clients log in as users bench-… of the app, and log out at the end. The key must reach the app: this is for a
-server of your own. One core of this machine makes the load; the report says if that was too little.
+    after_help = "Clients log in as users bench-… of the app, and log out at the end. The key
+must reach the app: this is for a server of your own. One core of this machine
+makes the load; the report says if that was too little.
 
 Examples:
   tidings bench
@@ -84,7 +85,7 @@ pub(crate) struct BenchArguments {
     #[arg(long, value_name = "BYTES", default_value_t = 100, value_parser = clap::value_parser!(u32).range(40..=32_768))]
     size: u32,
 
-    /// Who writes to whom
+    /// All clients in one channel, or in pairs of which one writes to the other
     #[arg(long, value_enum, value_name = "PATTERN", default_value_t = Pattern::Channel)]
     pattern: Pattern,
 

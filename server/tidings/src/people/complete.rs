@@ -60,7 +60,18 @@ pub(crate) fn channels(current: &OsStr) -> Vec<CompletionCandidate> {
     candidates(current, channels_of(&door, &current.to_string_lossy()))
 }
 
-/// Both.
+/// Users who are banned.
+pub(crate) fn banned(current: &OsStr) -> Vec<CompletionCandidate> {
+    let Some(door) = app() else {
+        return Vec::new();
+    };
+    let bans = door.api.list(&door.path(&["bans"]), &[]);
+    let bans = bans.take(1_000).map_while(Result::ok);
+    let users = bans.filter_map(|ban| ban["user_id"].as_str().map(str::to_owned));
+    candidates(current, users.collect::<BTreeSet<_>>())
+}
+
+/// Channels and users.
 pub(crate) fn channels_and_users(current: &OsStr) -> Vec<CompletionCandidate> {
     let Some(door) = app() else {
         return Vec::new();

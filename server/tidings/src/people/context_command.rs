@@ -72,7 +72,8 @@ pub(crate) struct UseArguments {
     #[arg(
         value_name = "NAME",
         required_unless_present = "none",
-        conflicts_with = "none"
+        conflicts_with = "none",
+        add = ArgValueCompleter::new(complete::contexts)
     )]
     name: Option<String>,
 

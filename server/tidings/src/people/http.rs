@@ -263,7 +263,7 @@ impl Api {
         } else if text.contains("InvalidContentType") || text.contains("corrupt message") {
             let plain = url.replacen("https", "http", 1);
             (400, format!("nothing speaks TLS there; try {plain}"))
-        } else if matches!(error, ureq::Error::HostNotFound) {
+        } else if matches!(error, ureq::Error::HostNotFound) || text.contains("lookup address") {
             (0, "check the name of the host in --url".into())
         } else if matches!(error, ureq::Error::Timeout(_)) {
             let hint = "check the address, and the firewall in between; `tidings status` on the server shows how it is";
@@ -299,7 +299,11 @@ impl Api {
         if code.is_empty() || detail.is_empty() {
             return self.no_api(status, &text);
         }
-        let what = format!("{} (status {status}, {code})", shown(detail));
+        let place = match word("field") {
+            field if field.is_empty() || detail.contains(field) => String::new(),
+            field => format!("{}: ", shown(field)),
+        };
+        let what = format!("{place}{} (status {status}, {code})", shown(detail));
         let hint = match (status, wait) {
             (429 | 503, Some(seconds)) => format!("try again in {seconds} s"),
             (401, _) if self.target.key.is_none() => {

@@ -83,8 +83,8 @@ pub(crate) struct SubArguments {
 #[derive(Args)]
 #[command(after_help = "Example:
   tidings ask echo-bot \"are you there?\"
-      Log in, send it to the user echo-bot, and print the first message that echo-bot sends back. The exit code is 1
-      if there is none within --wait.")]
+      Log in, send it to the user echo-bot, and print the first message that comes
+      back from there. The exit code is 1 if there is none within --wait.")]
 pub(crate) struct AskArguments {
     /// The user to ask, such as a service of your backend
     #[arg(value_name = "USER", add = ArgValueCompleter::new(complete::users))]
@@ -152,7 +152,7 @@ pub(super) fn token_for(door: &AppDoor, user: &str, ttl_s: u32) -> Result<Option
                 shown(user)
             ),
             format!(
-                "give --token (`tidings token issue` makes one), or allow it: tidings app set {} issue_tokens=on",
+                "give --token (`tidings token issue` makes one), or allow it: tidings app set {} issue_tokens=true",
                 door.app
             ),
         )),

@@ -174,9 +174,14 @@ pub(crate) fn user(arguments: &UserArguments) -> Result<(), Failure> {
     let door = arguments.reach.open()?;
     let user = arguments.user.as_str();
     let mut found = door.api.get(&door.path(&["users", user]), &[])?;
-    let attributes = door
+    let attributes = match door
         .api
-        .get(&door.path(&["users", user, "attributes"]), &[])?;
+        .get(&door.path(&["users", user, "attributes"]), &[])
+    {
+        // Those of a user who is away are kept only if the app says so.
+        Err(trouble) if trouble.code == "user_not_found" => json!({ "attributes": {} }),
+        attributes => attributes?,
+    };
     let waiting = door.api.get(&door.path(&["users", user, "offline"]), &[])?;
     found["attributes"] = attributes["attributes"].clone();
     let waits = waiting["items"].as_array().map_or(0, Vec::len);

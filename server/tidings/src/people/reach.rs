@@ -16,7 +16,7 @@ use crate::settings::Settings;
 
 /// Selects a server. Options come first, then variables, then the context in use, then the server
 /// that runs on the data directory.
-#[derive(Debug, Default, Args)]
+#[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Which server")]
 pub(crate) struct Reach {
     /// A server that `tidings context add` has given a name [env: TIDINGS_CONTEXT]
@@ -50,6 +50,7 @@ pub(crate) struct Reach {
 
 /// Selects a server, and one of its apps.
 #[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Which server")]
 pub(crate) struct AppReach {
     /// The app: its id, how its id begins, or its name [default: the context's, or the only one]
     #[arg(long, value_name = "APP", add = ArgValueCompleter::new(complete::apps))]
@@ -300,7 +301,7 @@ fn only_app(api: &Api) -> Result<String, Failure> {
         [(id, _)] => Ok(id.clone()),
         [] => Err(Failure::new(
             "the server has no app that the key may ask about",
-            "give --app ID; `tidings app create` on the server makes an app",
+            "give --app ID: `tidings app create` on the server makes an app, and with --dev any 32 letters or digits are one",
         )),
         several => Err(Failure::new(
             format!("the server has {}", told(several)),

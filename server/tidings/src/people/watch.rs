@@ -11,7 +11,7 @@ use super::complete;
 use super::look::text;
 use super::print::{self, at_millis, now_ms};
 use super::reach::{AppDoor, AppReach};
-use super::shown::{field, shown};
+use super::shown::field;
 use crate::failure::Failure;
 use crate::output;
 use crate::settings::values::Span;
@@ -87,9 +87,9 @@ pub(crate) struct EventsArguments {
 /// What is followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Followed {
-    /// Who comes and goes, invitations, bans, and messages if the app records these
+    // Who comes and goes, invitations, bans, and messages if the app records these.
     Events,
-    /// Messages only: who to whom or where, and how large
+    // Messages only: who to whom or where, and how large.
     Messages,
 }
 
@@ -99,10 +99,11 @@ enum Followed {
   tidings tail messages --channel lobby
   tidings tail --user alice --json
 
-What is in messages is not told; `tidings sub` joins a channel and shows it. An app records messages only when it is
-told to: tidings app set ID peer_message_events=on channel_message_events=on")]
+What is in messages is not told; `tidings sub` joins a channel and shows it. An
+app records messages only when it is told to:
+  tidings app set ID peer_message_events=true channel_message_events=true")]
 pub(crate) struct TailArguments {
-    /// What to follow
+    /// Everything, or messages only
     #[arg(value_enum, value_name = "WHAT", default_value_t = Followed::Events)]
     what: Followed,
 
@@ -169,7 +170,7 @@ pub(crate) fn events(arguments: &EventsArguments) -> Result<(), Failure> {
     });
     let page = PAGE.to_string();
     let mut after = arguments.after.clone().unwrap_or_default();
-    let mut count = 0;
+    let (mut count, mut last) = (0, String::new());
     loop {
         let mut query = vec![("limit", page.as_str()), ("after", &after)];
         if !types.is_empty() {
@@ -190,11 +191,12 @@ pub(crate) fn events(arguments: &EventsArguments) -> Result<(), Failure> {
             }
             if arguments.limit > 0 && count == arguments.limit {
                 output::notice(format_args!(
-                    "there are more than these {count}; --limit 0 shows all, --after {after} goes on later"
+                    "there are more than these {count}; --limit 0 shows all, --after {last} goes on"
                 ));
                 return Ok(());
             }
             show(&event, arguments.json)?;
+            last = text(&event, "cursor");
             count += 1;
         }
         if is_last {
@@ -209,7 +211,7 @@ pub(crate) fn events(arguments: &EventsArguments) -> Result<(), Failure> {
 
 /// `tidings tail`.
 pub(crate) fn tail(arguments: &TailArguments) -> Result<(), Failure> {
-    let door = arguments.reach.open()?;
+    let mut door = arguments.reach.open()?;
     let mut types = arguments.which.types.clone();
     if arguments.what == Followed::Messages {
         if types.is_empty() {
@@ -217,7 +219,6 @@ pub(crate) fn tail(arguments: &TailArguments) -> Result<(), Failure> {
         }
         warn_of_silence(&door);
     }
-    let path = door.path(&["events", "stream"]);
     let types = types.join(",");
     let mut after = arguments.after.clone().unwrap_or_default();
     let mut has_followed = false;
@@ -229,7 +230,7 @@ pub(crate) fn tail(arguments: &TailArguments) -> Result<(), Failure> {
         if !types.is_empty() {
             query.push(("types", &types));
         }
-        let trouble = match door.api.stream(&path, &query) {
+        let trouble = match door.api.stream(&door.path(&["events", "stream"]), &query) {
             Ok(stream) => {
                 output::notice(if has_followed {
                     "the server is there again"
@@ -253,6 +254,10 @@ pub(crate) fn tail(arguments: &TailArguments) -> Result<(), Failure> {
         };
         output::notice(format_args!("{trouble}; trying again"));
         std::thread::sleep(PAUSE);
+        // A server on this machine has another key after a restart.
+        if let Ok(again) = arguments.reach.open() {
+            door = again;
+        }
     }
 }
 
@@ -272,7 +277,7 @@ fn warn_of_silence(door: &AppDoor) {
             "note: the app does not record all messages; switch it on with `tidings app set {} {}`",
             door.app,
             off.iter()
-                .map(|name| format!("{name}=on"))
+                .map(|name| format!("{name}=true"))
                 .collect::<Vec<_>>()
                 .join(" ")
         ));

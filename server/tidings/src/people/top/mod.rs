@@ -31,8 +31,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 #[derive(Args)]
 #[command(
-    after_help = "Keys: q quits, p pauses, s sorts the apps by another column, + and - change how often the
-server is read, arrows scroll, h explains the words.
+    after_help = "Keys: q quits, p pauses, s sorts the apps by another column, + and - change how
+often the server is read, arrows scroll, h explains the words.
 
 Examples:
   tidings top
@@ -77,7 +77,7 @@ pub(crate) fn run(arguments: &TopArguments) -> Result<(), Failure> {
             "add --json to get readings as lines",
         ));
     }
-    let api = arguments.server.open()?.api;
+    let mut api = arguments.server.open()?.api;
     // Whatever is wrong is told before the terminal is changed.
     let first = api.get("/api/v1/stats", &[])?;
     if arguments.json {
@@ -96,9 +96,18 @@ pub(crate) fn run(arguments: &TopArguments) -> Result<(), Failure> {
     }
     let (ask, asked) = channel::<()>();
     let (tell, told) = channel::<Read>();
+    let again = arguments.server.clone();
     std::thread::spawn(move || {
         while asked.recv().is_ok() {
-            if tell.send(api.get("/api/v1/stats", &[])).is_err() {
+            let read = api.get("/api/v1/stats", &[]).or_else(|trouble| {
+                // A server on this machine has another key after a restart.
+                let Ok(door) = again.open() else {
+                    return Err(trouble);
+                };
+                api = door.api;
+                api.get("/api/v1/stats", &[])
+            });
+            if tell.send(read).is_err() {
                 break;
             }
         }
