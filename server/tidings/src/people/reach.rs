@@ -49,10 +49,10 @@ pub(crate) struct Reach {
 }
 
 /// Selects a server, and one of its apps.
-#[derive(Debug, Default, Args)]
+#[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Which server")]
 pub(crate) struct AppReach {
-    /// The app: its id, how its id begins, or its name [default: the context's, or the only one]
+    /// The app: its id, how it begins, or its name [default: the context's, or the only one]
     #[arg(long, value_name = "APP", add = ArgValueCompleter::new(complete::apps))]
     pub(crate) app: Option<String>,
 
@@ -347,7 +347,12 @@ pub(crate) fn check_url(text: &str) -> Result<String, Failure> {
             && host.bytes().all(|byte| byte.is_ascii_graphic())
             && !host.contains(['/', '?', '#', '@', '\\'])
     });
-    if is_good && text.parse::<ureq::http::Uri>().is_ok() {
+    let has_port = |uri: ureq::http::Uri| {
+        let authority = uri.authority()?;
+        let is_whole = authority.port_u16().is_some() || authority.as_str() == authority.host();
+        is_whole.then_some(())
+    };
+    if is_good && text.parse().ok().and_then(has_port).is_some() {
         return Ok(text.to_owned());
     }
     Err(Failure::new(
@@ -378,6 +383,8 @@ mod tests {
             "https://a@b",
             "https://a b",
             "https://a:port",
+            "https://a:99999",
+            "https://a:",
         ] {
             assert!(check_url(wrong).is_err(), "{wrong:?}");
         }

@@ -18,10 +18,10 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use self::page::{INTERVAL_MAX, INTERVAL_MIN, Key, Page};
 use self::reading::Reading;
-use super::http::{Api, Trouble};
+use super::http::{Api, Trouble, path};
 use super::look::text;
 use super::print;
-use super::reach::Reach;
+use super::reach::AppReach;
 use super::shown::shown;
 use crate::failure::Failure;
 use crate::settings::values::Span;
@@ -36,6 +36,8 @@ often the server is read, arrows scroll, h explains the words.
 
 Examples:
   tidings top
+  tidings top --app Classroom
+      One app only, which a key of that app may see too.
   tidings top --json --count 2 | tail -1 | jq .frames_out_rate
       What goes out in a second, for a script."
 )]
@@ -53,7 +55,65 @@ pub(crate) struct TopArguments {
     count: Option<u64>,
 
     #[command(flatten)]
-    server: Reach,
+    reach: AppReach,
+}
+
+/// What is read, and where: the whole server, or one app.
+struct Source {
+    reach: AppReach,
+    api: Api,
+    app: Option<String>,
+}
+
+impl Source {
+    /// The whole server, unless an app is named or the key is limited to one.
+    fn open(reach: &AppReach) -> Result<(Self, Value), Failure> {
+        let mut source = Self {
+            reach: reach.clone(),
+            api: reach.server.open()?.api,
+            app: None,
+        };
+        if reach.app.is_none() {
+            match source.once() {
+                Err(trouble) if trouble.status == 403 => {}
+                read => return Ok((source, read?)),
+            }
+        }
+        source.app = Some(reach.open()?.app);
+        let read = source.once()?;
+        Ok((source, read))
+    }
+
+    fn once(&self) -> Read {
+        match &self.app {
+            None => self.api.get("/api/v1/stats", &[]),
+            Some(app) => {
+                let stats = self.api.get(&path(&["apps", app, "stats"]), &[])?;
+                Ok(reading::of_app(&stats))
+            }
+        }
+    }
+
+    fn read(&mut self) -> Read {
+        self.once().or_else(|trouble| {
+            // A server on this machine has another key after a restart.
+            let Ok(door) = self.reach.server.open() else {
+                return Err(trouble);
+            };
+            self.api = door.api;
+            self.once()
+        })
+    }
+
+    /// The server, in words.
+    fn title(&self) -> String {
+        let url = shown(&self.api.target().url);
+        if let Some(app) = &self.app {
+            return format!("app {app} at {url}");
+        }
+        let node = self.api.get("/api/v1/nodes", &[]).unwrap_or_default();
+        format!("{} at {url}", text(&node["items"][0], "program"))
+    }
 }
 
 /// What the page's thread reads asks for.
@@ -71,21 +131,19 @@ pub(crate) fn run(arguments: &TopArguments) -> Result<(), Failure> {
             "give --interval 500ms to 60s",
         ));
     }
-    if !arguments.json && !(std::io::stdout().is_terminal() && std::io::stdin().is_terminal()) {
+    let has_terminal = std::io::stdout().is_terminal() && std::io::stdin().is_terminal();
+    if !arguments.json && !has_terminal {
         return Err(Failure::new(
             "the page needs a terminal, and the output or the input is none",
             "add --json to get readings as lines",
         ));
     }
-    let mut api = arguments.server.open()?.api;
     // Whatever is wrong is told before the terminal is changed.
-    let first = api.get("/api/v1/stats", &[])?;
+    let (mut source, first) = Source::open(&arguments.reach)?;
     if arguments.json {
-        return as_lines(arguments, &api, &first, interval);
+        return as_lines(arguments, &mut source, &first, interval);
     }
-    let node = api.get("/api/v1/nodes", &[])?;
-    let program = text(&node["items"][0], "program");
-    let server = format!("{program} at {}", shown(&api.target().url));
+    let server = source.title();
     let has_colors = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let mut page = Page::new(server, interval, has_colors);
     page.read(&first);
@@ -96,18 +154,9 @@ pub(crate) fn run(arguments: &TopArguments) -> Result<(), Failure> {
     }
     let (ask, asked) = channel::<()>();
     let (tell, told) = channel::<Read>();
-    let again = arguments.server.clone();
     std::thread::spawn(move || {
         while asked.recv().is_ok() {
-            let read = api.get("/api/v1/stats", &[]).or_else(|trouble| {
-                // A server on this machine has another key after a restart.
-                let Ok(door) = again.open() else {
-                    return Err(trouble);
-                };
-                api = door.api;
-                api.get("/api/v1/stats", &[])
-            });
-            if tell.send(read).is_err() {
+            if tell.send(source.read()).is_err() {
                 break;
             }
         }
@@ -193,7 +242,7 @@ fn pressed(page: &mut Page, key: KeyEvent) -> bool {
 /// Readings as lines of JSON.
 fn as_lines(
     arguments: &TopArguments,
-    api: &Api,
+    source: &mut Source,
     first: &Value,
     interval: Duration,
 ) -> Result<(), Failure> {
@@ -206,7 +255,7 @@ fn as_lines(
             return Ok(());
         }
         std::thread::sleep(interval);
-        let stats = api.get("/api/v1/stats", &[])?;
+        let stats = source.read()?;
         reading = Reading::new(&stats, Some(&reading));
     }
 }

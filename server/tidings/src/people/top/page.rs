@@ -9,7 +9,7 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Paragraph, Row, Sparkline, Table};
 
-use super::reading::{App, Reading};
+use super::reading::{App, Latency, Reading};
 use crate::people::print::{at, span};
 
 /// Rates that the plot shows at most: as many as columns of the widest terminal.
@@ -99,8 +99,14 @@ impl Page {
         let reading = Reading::new(stats, self.reading.as_ref());
         if self.reading.is_some() {
             // A rate is not negative, and below 2^53.
+            let plotted = if reading.is_of_app {
+                reading.peer_message_rate + reading.channel_message_rate
+            } else {
+                reading.frames_out_rate
+            };
+            // Tenths, so that a quiet server has a plot too.
             #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-            self.plotted.push_front(reading.frames_out_rate as u64);
+            self.plotted.push_front((plotted * 10.0) as u64);
             self.plotted.truncate(PLOTTED_MAX);
         }
         self.trouble = None;
@@ -157,11 +163,17 @@ impl Page {
         let hubs = u16::try_from(hubs)
             .unwrap_or(u16::MAX)
             .min(frame.area().height / 4);
+        let is_of_app = self
+            .reading
+            .as_ref()
+            .is_some_and(|reading| reading.is_of_app);
+        // An app has no hubs of its own.
+        let hubs = if is_of_app { 0 } else { hubs + 1 };
         let plot = if frame.area().height >= 20 { 3 } else { 0 };
         let areas = Layout::vertical([
-            Constraint::Length(4),
+            Constraint::Length(5),
             Constraint::Length(plot),
-            Constraint::Length(hubs + 1),
+            Constraint::Length(hubs),
             Constraint::Min(2),
             Constraint::Length(1),
         ]);
@@ -180,48 +192,89 @@ impl Page {
     fn draw_head(&self, frame: &mut Frame<'_>, area: Rect) {
         let mut lines = vec![Line::styled(self.server.as_str(), self.bold())];
         if let Some(reading) = &self.reading {
-            lines[0].push_span(Span::raw(format!(
-                "  up {}  {}",
-                span(Duration::from_secs(reading.uptime_s)),
-                at(reading.at_ms)
-            )));
-            lines.push(Line::raw(format!(
-                "{} sessions, {} connections ({} legacy), {} channels",
-                grouped(reading.sessions),
-                grouped(reading.connections),
-                grouped(reading.legacy_connections),
-                grouped(reading.channels),
-            )));
-            let mut store = Line::raw(format!(
-                "{} MiB memory, {} writes wait, store accepts ",
-                grouped(reading.memory_bytes >> 20),
-                grouped(reading.store_queued),
-            ));
-            let style = if reading.store_accepts == "everything" {
-                Style::new()
+            let up = span(Duration::from_secs(reading.uptime_s));
+            let up = if reading.is_of_app {
+                String::new()
             } else {
-                self.alarm()
+                format!("up {up}  ")
             };
-            store.push_span(Span::styled(reading.store_accepts.as_str(), style));
-            if reading.silent_hubs > 0 {
-                let text = format!("  {} hubs do not answer", reading.silent_hubs);
-                store.push_span(Span::styled(text, self.alarm()));
-            }
-            lines.push(store);
+            lines[0].push_span(Span::raw(format!("  {up}{}", at(reading.at_ms))));
             lines.push(Line::raw(format!(
-                "per second: {} in, {} out, {} to users, {} to channels, {} logins",
-                rate(reading.frames_in_rate),
-                rate(reading.frames_out_rate),
+                "{}, {} ({} legacy), {}",
+                counted(reading.sessions, "session"),
+                counted(reading.connections, "connection"),
+                grouped(reading.legacy_connections),
+                counted(reading.channels, "channel"),
+            )));
+            if !reading.is_of_app {
+                lines.push(self.state(reading));
+            }
+            let frames = if reading.is_of_app {
+                String::new()
+            } else {
+                let (received, sent) = (reading.frames_in_rate, reading.frames_out_rate);
+                format!("{} in, {} out, ", rate(received), rate(sent))
+            };
+            lines.push(Line::raw(format!(
+                "per second: {frames}{} to users, {} to channels, {} logins",
                 rate(reading.peer_message_rate),
                 rate(reading.channel_message_rate),
                 rate(reading.login_rate),
             )));
+            lines.push(self.quality(reading));
         }
         if let Some(trouble) = &self.trouble {
-            lines.truncate(3);
+            lines.truncate(4);
             lines.push(Line::styled(trouble.as_str(), self.alarm()));
         }
         frame.render_widget(Paragraph::new(lines), area);
+    }
+
+    /// Memory, cores and disk.
+    fn state<'a>(&self, reading: &'a Reading) -> Line<'a> {
+        let mut line = Line::raw(format!(
+            "{} MiB memory, {} % of a core, {} wait, store accepts ",
+            grouped(reading.memory_bytes >> 20),
+            rate(reading.cpu_percent),
+            counted(reading.store_queued, "write"),
+        ));
+        let style = if reading.store_accepts == "everything" {
+            Style::new()
+        } else {
+            self.alarm()
+        };
+        line.push_span(Span::styled(reading.store_accepts.as_str(), style));
+        if reading.silent_hubs > 0 {
+            let text = format!(
+                "  {} without an answer",
+                counted(reading.silent_hubs, "hub")
+            );
+            line.push_span(Span::styled(text, self.alarm()));
+        }
+        line
+    }
+
+    /// What is slow, refused or missing.
+    fn quality(&self, reading: &Reading) -> Line<'static> {
+        let mut line = Line::default();
+        if !reading.is_of_app {
+            line.push_span(Span::raw(format!(
+                "ms p50/p99: answer {}, write {}, disk {}  ",
+                latency(reading.answer_ms),
+                latency(reading.write_ms),
+                latency(reading.disk_ms),
+            )));
+        }
+        let by = match &reading.refused_by {
+            Some(limit) => format!("{} refused/s ({limit})", rate(reading.refused_rate)),
+            None => "0 refused/s".into(),
+        };
+        line.push_span(Span::raw(by));
+        if reading.gap_rate > 0.0 {
+            let text = format!("  {} gaps/s", rate(reading.gap_rate));
+            line.push_span(Span::styled(text, self.alarm()));
+        }
+        line
     }
 
     fn draw_plot(&self, frame: &mut Frame<'_>, area: Rect) {
@@ -237,20 +290,23 @@ impl Page {
     fn draw_hubs(&self, frame: &mut Frame<'_>, area: Rect) {
         let hubs = self.reading.iter().flat_map(|reading| &reading.hubs);
         let rows = hubs.map(|hub| {
-            Row::new([
+            numbers(
                 hub.hub.to_string(),
-                grouped(hub.sessions),
-                grouped(hub.connections),
-                grouped(hub.channels),
-                rate(hub.frames_in_rate),
-                rate(hub.frames_out_rate),
-                format!("{} ms", grouped(hub.longest_turn_ms)),
-                bytes(hub.unconfirmed_bytes),
-            ])
+                [
+                    grouped(hub.sessions),
+                    grouped(hub.connections),
+                    grouped(hub.channels),
+                    rate(hub.frames_in_rate),
+                    rate(hub.frames_out_rate),
+                    format!("{} ms", grouped(hub.longest_turn_ms)),
+                    bytes(hub.unconfirmed_bytes),
+                ],
+            )
         });
-        let titles = Row::new([
-            "hub", "sessions", "connects", "channels", "in/s", "out/s", "turn", "unread",
-        ]);
+        let titles = [
+            "sessions", "connects", "channels", "in/s", "out/s", "turn", "unread",
+        ];
+        let titles = numbers("hub".into(), titles.map(str::to_owned));
         let widths = [4, 9, 9, 9, 9, 9, 9, 9].map(Constraint::Length);
         let table = Table::new(rows, widths).header(titles.style(self.titles()));
         frame.render_widget(table, area);
@@ -273,15 +329,18 @@ impl Page {
             } else {
                 &app.app
             };
-            Row::new([
+            numbers(
                 name.to_owned(),
-                rate(app.peer_message_rate),
-                rate(app.channel_message_rate),
-                rate(app.login_rate),
-                grouped(app.messages),
-            ])
+                [
+                    rate(app.peer_message_rate),
+                    rate(app.channel_message_rate),
+                    rate(app.login_rate),
+                    grouped(app.messages),
+                ],
+            )
         });
-        let titles = Row::new(["app", "users/s", "chans/s", "logins/s", "messages"]);
+        let titles = ["users/s", "chans/s", "logins/s", "messages"];
+        let titles = numbers("app".into(), titles.map(str::to_owned));
         let widths = [32, 9, 9, 9, 13].map(Constraint::Length);
         let table = Table::new(rows, widths).header(titles.style(self.titles()));
         frame.render_widget(table, area);
@@ -302,6 +361,8 @@ impl Page {
 const HELP: &str = "\
 in, out    frames from and to clients in a second; a message to a channel goes
            out once for each member
+answer     from a request to its answer; half of them, nearly all
+write      from a message's arrival to its last write; disk: one commit
 turn       longest time between two waits of the hub's loop since the start
 unread     kept for clients that have not confirmed it yet
 users/s    messages to users, chans/s messages to channels
@@ -310,6 +371,32 @@ plot       frames to clients in a second, the newest at the right
 q, Esc, Ctrl-C quit      p, space pause      s sort apps by another column
 + and - read more or less often      arrows, page keys scroll the apps
 h closes this help";
+
+/// A row whose cells but the first are numbers.
+fn numbers<const N: usize>(first: String, cells: [String; N]) -> Row<'static> {
+    let numbers = cells.map(|cell| Line::from(cell).right_aligned());
+    let first = std::iter::once(Line::from(first));
+    Row::new(first.chain(numbers))
+}
+
+/// A number with its noun.
+fn counted(number: u64, noun: &str) -> String {
+    let s = if number == 1 { "" } else { "s" };
+    format!("{} {noun}{s}", grouped(number))
+}
+
+/// A latency in milliseconds, half and nearly all of what was measured; nothing was: a dash.
+fn latency(latency: Option<Latency>) -> String {
+    let one = |ms: Option<f64>| match ms {
+        None => "long".to_owned(),
+        Some(ms) if ms < 10.0 => format!("{ms:.1}"),
+        Some(ms) => format!("{ms:.0}"),
+    };
+    match latency {
+        None => "-".into(),
+        Some(latency) => format!("{}/{}", one(latency.p50), one(latency.p99)),
+    }
+}
 
 /// A number with its digits in groups.
 fn grouped(number: u64) -> String {
@@ -375,7 +462,8 @@ mod tests {
         let all = lines.join("\n");
         for told in [
             "7 sessions, 8 connections (1 legacy), 2 channels",
-            "64 MiB memory, 1 writes wait, store accepts everything",
+            "64 MiB memory, 25 % of a core, 1 write wait, store accepts everything",
+            "ms p50/p99: answer 1.0/4.0, write -, disk -  200 refused/s (message)",
             "per second: 100 in, 1,000 out, 100 to users, 200 to channels, 0 logins",
             "a\\u{1b}b",
             "q quit",

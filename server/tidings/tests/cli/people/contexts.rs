@@ -180,6 +180,12 @@ fn a_key_does_what_it_may_and_a_refusal_says_what_is_missing() {
         (Some(1), true),
         "{told}"
     );
+    let (code, told) = with(&of_app, &["top", "--json", "--count", "1"]);
+    assert_eq!(
+        (code, told.contains("\"is_of_app\":true")),
+        (Some(0), true),
+        "{told}"
+    );
     let other = "f".repeat(32);
     let (code, told) = with(&of_app, &["who", "--app", &other]);
     assert_eq!(

@@ -126,7 +126,7 @@ fn a_page_lives_obeys_keys_and_sizes_and_leaves_nothing_behind() {
     ] {
         let terminal = Terminal::new(24, 80);
         let mut top = terminal.start(&place, &["top", "--interval", "500ms"]);
-        terminal.until("1 sessions, 1 connections (0 legacy), 1 channels");
+        terminal.until("1 session, 1 connection (0 legacy), 1 channel");
         terminal.until(APP);
         terminal.until("q quit");
         if end == "q" {
@@ -206,6 +206,12 @@ fn readings_are_lines_for_programs() {
     assert_eq!(lines.len(), 2);
     assert_eq!(lines[1]["sessions"], 0);
     assert!(lines[1]["at_ms"].as_u64() > lines[0]["at_ms"].as_u64());
+    let app = place.line(&["top", "--app", APP, "--count", "1"]);
+    assert_eq!(
+        (&app["is_of_app"], &app["apps"][0]["app"]),
+        (&true.into(), &APP.into()),
+        "{app}"
+    );
     let error = place.fail(&["top"]);
     assert!(error.contains("needs a terminal"), "{error}");
     let error = place.fail(&["top", "--json", "--interval", "1ms"]);
