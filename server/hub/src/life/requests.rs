@@ -55,6 +55,9 @@ impl Hub {
         }
         self.peers
             .finish_inbox_page(key, sseq, &mut self.kernel, out);
+        if self.kernel.traces.has_waits() {
+            self.kernel.trace_confirmed(key, sseq);
+        }
         if !late {
             Invitations::confirm_rings(key, sseq, &mut self.kernel, out);
         }
@@ -136,6 +139,9 @@ impl Hub {
 
     /// Gives a call to the feature that it is for.
     pub(crate) fn pass_on_call(&mut self, caller: Caller, call: Call, out: &mut dyn Sink) {
+        if self.kernel.traces.is_on {
+            self.kernel.trace_call(caller, &call);
+        }
         if let Call::SendToChannel(call) = call {
             if let Some(call) = self.hold_message(caller, call, out) {
                 self.send_to_channel(caller, call, out);
