@@ -19,6 +19,7 @@ mod legacy_rules;
 mod local_key;
 mod log;
 mod media;
+mod otlp;
 mod output;
 mod ownership;
 mod page_rules;

@@ -21,7 +21,7 @@ use crate::failure::Failure;
 use crate::key_command::{self, KeyAnswer, KeyRequest};
 use crate::local_key::{self, LocalDoor};
 use crate::settings::{AppSource, check_variables};
-use crate::{first_key, log, output};
+use crate::{first_key, log, otlp};
 
 const DEV_NOTICE: &str = "\
 ******************************************************************
@@ -40,6 +40,8 @@ pub(crate) fn run(arguments: ServeArguments) -> Result<(), Failure> {
     check_variables()?;
     let settings = arguments.serving.read()?;
     log::start(&settings.log_plan())?;
+    let sending = settings.otlp_plan().map(|plan| otlp::start(&plan));
+    let sending = sending.transpose()?;
     let apps = settings.app_source();
     let is_dev = settings.is_dev();
     let has_strangers_max = settings.has_strangers_max();
@@ -96,7 +98,13 @@ pub(crate) fn run(arguments: ServeArguments) -> Result<(), Failure> {
     watch_over(office.handle.clone())?;
     say_ready();
     if is_dev {
-        output::notice(DEV_NOTICE);
+        if log::is_for_people() {
+            log::show(DEV_NOTICE);
+        } else {
+            tracing::warn!(
+                "--dev: every app id is accepted and no token is needed; do not use it in production"
+            );
+        }
     }
     if !has_given_keys {
         first_key::show(&office.handle.office().keys);
@@ -108,6 +116,9 @@ pub(crate) fn run(arguments: ServeArguments) -> Result<(), Failure> {
     let _ = writeln!(std::io::stdout(), "tidings is ready: {address}");
     server.join();
     drop(control);
+    if let Some(sending) = sending {
+        sending.end();
+    }
     log::finish();
     Ok(())
 }

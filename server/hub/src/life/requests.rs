@@ -47,6 +47,10 @@ impl Hub {
             return false;
         }
         let late = session.traits.processes_late;
+        if self.kernel.traces.has_waits() {
+            // Order: before the sender is answered.
+            self.kernel.trace_confirmed(key, sseq);
+        }
         if late {
             self.peers
                 .apply_received_deliveries(key, sseq, &mut self.kernel, out);
@@ -55,9 +59,6 @@ impl Hub {
         }
         self.peers
             .finish_inbox_page(key, sseq, &mut self.kernel, out);
-        if self.kernel.traces.has_waits() {
-            self.kernel.trace_confirmed(key, sseq);
-        }
         if !late {
             Invitations::confirm_rings(key, sseq, &mut self.kernel, out);
         }

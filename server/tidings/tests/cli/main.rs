@@ -5,8 +5,10 @@
 
 mod apps;
 mod keys;
+mod log_lines;
 mod media;
 mod numbers;
+mod otlp;
 mod output;
 mod people;
 mod place;
