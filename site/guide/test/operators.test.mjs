@@ -125,6 +125,7 @@ test('every page that is followed is named in this folder', () => {
     'quick-start.md',
     'running.md',
     'tokens.md',
+    'tracing.md',
     'webhooks.md',
   ]);
 });

@@ -18,6 +18,7 @@ mod reach;
 mod send;
 mod shown;
 mod top;
+mod trace;
 mod watch;
 
 use clap::Subcommand;
@@ -56,6 +57,8 @@ pub(crate) enum PeopleCommand {
     Unban(act::UnbanArguments),
     /// List the bans
     Bans(act::BansArguments),
+    /// Follow messages, and tell the way of one
+    Trace(trace::TraceArguments),
     /// Put a bounded load on a server of your own, and measure
     Bench(bench::BenchArguments),
     /// Give names to servers, so that commands find them
@@ -80,6 +83,7 @@ pub(crate) fn run(command: PeopleCommand) -> Result<(), Failure> {
         PeopleCommand::Ban(arguments) => act::ban(&arguments),
         PeopleCommand::Unban(arguments) => act::unban(&arguments),
         PeopleCommand::Bans(arguments) => act::bans(&arguments),
+        PeopleCommand::Trace(arguments) => trace::run(&arguments),
         PeopleCommand::Bench(arguments) => bench::run(&arguments),
         PeopleCommand::Context(command) => context_command::run(command),
     }

@@ -5,6 +5,7 @@ mod contexts;
 mod live;
 mod look;
 mod top;
+mod trace;
 mod wrong;
 
 use std::io::{BufRead as _, BufReader};
