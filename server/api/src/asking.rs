@@ -2,12 +2,13 @@
 
 use tidings_hub::ids::{MessageId, UserKey};
 use tidings_hub::outside::{OutsideAnswer, OutsideCall, PeerOutcome};
+use tidings_wire::hex;
 use tidings_wire::proto::{PresenceState, QueryPresence, SendToPeer, reply, request};
 use tokio::sync::oneshot;
 
 use crate::problem::Fault;
 use crate::stored::strange;
-use crate::{Api, HUB_WAIT};
+use crate::{Api, HUB_WAIT, spans};
 
 /// A call that a hub was given.
 #[derive(Debug)]
@@ -21,6 +22,7 @@ pub(crate) struct Handed {
     is_there: Asked,
     /// Whether the receiver's client is waited for.
     waits: bool,
+    id: MessageId,
 }
 
 /// What has become of a peer message.
@@ -50,6 +52,29 @@ impl Api {
         self.begin(self.hub_of(&from), OutsideCall::AsUser { from, call })
     }
 
+    /// Gives a hub a call that sends a message. Returns the message's id, which is drawn here: it
+    /// is known whether or not the answer is waited for.
+    ///
+    /// # Errors
+    /// As [`Api::begin`]; 503 too if the system gives no random number.
+    pub(crate) fn begin_message(
+        &self,
+        from: UserKey,
+        call: request::Call,
+    ) -> Result<(MessageId, Asked), Fault> {
+        let mut id = [0; 16];
+        getrandom::fill(&mut id).map_err(|error| {
+            Fault::unavailable(format!("the system has given no random number: {error}"))
+        })?;
+        let id = MessageId(id);
+        if let (Some(cause), Some(webhooks)) = (spans::current(), self.webhooks.get()) {
+            webhooks.note_cause(hex(&id.0), cause);
+        }
+        let hub = self.hub_of(&from);
+        let asked = self.begin(hub, OutsideCall::Send { from, call, id })?;
+        Ok((id, asked))
+    }
+
     /// Waits for a hub's answer.
     ///
     /// # Errors
@@ -75,7 +100,7 @@ impl Api {
         waits: bool,
     ) -> Result<Handed, Fault> {
         let user_ids = vec![call.peer_id.clone()];
-        let sent = self.begin_as(from.clone(), request::Call::SendToPeer(call))?;
+        let (id, sent) = self.begin_message(from.clone(), request::Call::SendToPeer(call))?;
         // Order: the question goes the message's way behind it, so that a receiver who is there has
         // been given the message when it is answered.
         let asked = request::Call::QueryPresence(QueryPresence { user_ids });
@@ -84,11 +109,17 @@ impl Api {
             sent,
             is_there,
             waits,
+            id,
         })
     }
 }
 
 impl Handed {
+    /// The id of the message.
+    pub(crate) fn id(&self) -> MessageId {
+        self.id
+    }
+
     /// Waits for what becomes of it; `None` = the receiver is there and has been given it.
     ///
     /// # Errors

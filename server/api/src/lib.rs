@@ -31,6 +31,7 @@ pub mod registry;
 mod request_id;
 mod router;
 mod routes;
+mod spans;
 mod stored;
 mod v1;
 mod webhooks;

@@ -18,7 +18,7 @@ use crate::desk::{Begun, Kind, Left};
 use crate::problem::{Convention, Fault};
 use crate::reach::{Stranger, app_in, reachable_named, unknown_app};
 use crate::routes::Routes;
-use crate::{Api, Shared, admin, hosted, metrics, request_id, v1, webhooks};
+use crate::{Api, Shared, admin, hosted, metrics, request_id, spans, v1, webhooks};
 
 /// Whether a path is the API's.
 pub fn is_path(path: &str) -> bool {
@@ -86,10 +86,11 @@ async fn serve(State(api): State<Shared>, mut request: Request, next: Next) -> R
     let id = api.request_ids.of(request.headers());
     let convention = Convention::of(request.uri().path());
     request.extensions_mut().insert(id.clone());
+    let span = spans::begin_call(&request, &id);
     let mut left = None;
     let mut response = match admit(&api, &mut request, &mut left) {
         // The place is given back when the answer is there.
-        Ok(_place) => next.run(request).await,
+        Ok(_place) => spans::within(span.context(), next.run(request)).await,
         Err(fault) => convention.render(&fault, &id),
     };
     if let Some(fault) = response.extensions_mut().remove::<Fault>() {
@@ -116,6 +117,7 @@ async fn serve(State(api): State<Shared>, mut request: Request, next: Next) -> R
     if let Some(left) = &left {
         Left::tell(left, headers);
     }
+    spans::end_call(span, &response);
     response
 }
 

@@ -31,7 +31,7 @@ use crate::bus_ops::{BusOp, ForOthers, Keep, MemberSnapshot, Publication, Topic}
 use crate::channels::members::{Change, Missing, Stamp};
 use crate::channels::state::{Channels, HELD_MAX, Own, Published, Sync};
 use crate::history::{History, history_message};
-use crate::ids::{ChannelKey, HubId, SessionId};
+use crate::ids::{ChannelKey, HubId, MessageId, SessionId};
 use crate::io::{Effect, Sink};
 use crate::kernel::Kernel;
 use crate::kernel::caller::Caller;
@@ -39,6 +39,7 @@ use crate::kernel::check::{check_message, message_bytes};
 use crate::kernel::outbox::{Kept, Source};
 use crate::kernel::session::Session;
 use crate::rates;
+use crate::traces::TracedTo;
 
 /// A snapshot that has not come within this time is asked for again, by the next change that needs
 /// it.
@@ -143,10 +144,18 @@ impl Channels {
         {
             self.fan_out(&channel_key, frame, Some(*sender), kernel, out);
         }
+        if kernel.traces.is_on {
+            let of = (
+                MessageId::new(sender, cseq),
+                &TracedTo::Channel(channel_key.channel.clone()),
+            );
+            kernel.trace_accepted(caller, of, bytes, (false, is_kept));
+        }
         kernel.charge_fan_out(caller, bytes, members);
         kernel.count(&channel_key.app).channel.sent(bytes);
         if kernel.events.of_messages {
-            kernel.tell_channel_message(caller, &channel_key, bytes, out);
+            let of = (MessageId::new(sender, cseq), bytes);
+            kernel.tell_channel_message(caller, &channel_key, of, out);
         }
         let topic = Topic::Channel(channel_key);
         out.emit(Effect::Bus(BusOp::Publish {
@@ -241,8 +250,9 @@ impl Channels {
         match message {
             Publication::Message {
                 sender,
-                frame,
+                cseq,
                 server_ts,
+                frame,
                 ..
             } => {
                 if !(is_own && fault!(OwnHubSeesMessageEarly)) {
@@ -250,6 +260,10 @@ impl Channels {
                     let age_ms = kernel.now.unix_ms.saturating_sub(*server_ts);
                     kernel.counts.messages.note(age_ms);
                     kernel.count(&key.app).channel.given(frame.len(), given);
+                }
+                if kernel.traces.is_on {
+                    let told = (frame, *server_ts);
+                    self.trace_message(key, (*sender, *cseq), told, is_own, kernel);
                 }
                 if is_own {
                     self.finish_published(key, kernel, out);
@@ -563,6 +577,27 @@ impl Channels {
         let ghosts = before - channel.locals.len();
         debug_assert!(ghosts == 0, "a member without a session");
         kernel.counts.ghosts += ghosts as u64;
+    }
+
+    /// Notes a message that the members here were just given.
+    fn trace_message(
+        &self,
+        key: &ChannelKey,
+        (sender, cseq): (SessionId, u64),
+        told: (&Bytes, u64),
+        is_own: bool,
+        kernel: &mut Kernel,
+    ) {
+        let id = MessageId::new(sender, cseq);
+        let Some(channel) = self.known.get(key) else {
+            debug_assert!(false, "a channel is gone while it is dealt with");
+            return;
+        };
+        if kernel.trace_ordered(key, id, told, is_own) {
+            let members = channel.locals.iter();
+            let members = members.filter(|(_, id)| **id != sender);
+            kernel.trace_fan_out(&key.app, id, members.map(|(key, _)| *key));
+        }
     }
 
     pub(crate) fn drop_channel_if_unused(&mut self, key: &ChannelKey, out: &mut dyn Sink) {

@@ -16,7 +16,7 @@ use tidings_wire::proto::{self, Message, ReadHistory, read_history, reply};
 
 use crate::bus_ops::{Answer, AskId, Asker, Keep};
 use crate::config::AppSettings;
-use crate::ids::{ChannelKey, HubId};
+use crate::ids::{ChannelKey, HubId, MessageId};
 use crate::io::{Sink, Ticket};
 use crate::kernel::Kernel;
 use crate::kernel::asks::{AskRule, AskTag, Asks, Hangs, Outcome as Asked, Settled};
@@ -102,9 +102,10 @@ impl History {
         op: StoreOp,
         pending: HistoryStore,
         out: &mut dyn Sink,
-    ) {
+    ) -> Ticket {
         let ticket = kernel.store(op, StoreTag::History, out);
         self.stores.insert(ticket.0, pending);
+        ticket
     }
 }
 
@@ -140,13 +141,14 @@ impl History {
     pub(crate) fn keep_channel_message(
         &mut self,
         channel: ChannelKey,
-        from: HubId,
+        (from, id): (HubId, MessageId),
         keep: &Keep,
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
         debug_assert!(keep.ask.number > 0, "a copy that nobody waits for");
         debug_assert_eq!(keep.message.position, 0, "the store gives the places");
+        let traced = (kernel.traces.is_on).then(|| channel.clone());
         let op = StoreOp::HistoryAppend {
             conversation: Conversation::Channel(channel),
             message: keep.message.clone(),
@@ -161,7 +163,12 @@ impl History {
             return kernel.answer((from, ask), Answer::Stored, out);
         }
         let pending = HistoryStore::Keep((from, ask));
-        self.store(kernel, op, pending, out);
+        let ticket = self.store(kernel, op, pending, out);
+        if let Some(channel) = traced {
+            let message = &keep.message;
+            let of = (message.from.as_str(), message.server_ts);
+            kernel.trace_keep(ticket, &channel, id, of);
+        }
     }
 
     /// Tells the sender's hub what has become of the copy.

@@ -16,7 +16,7 @@ use crate::channels::state::Channels;
 use crate::config::HubConfig;
 use crate::counts::{AppTally, HubCounts};
 use crate::history::History;
-use crate::ids::{ConnectionId, HubId, UserKey};
+use crate::ids::{ConnectionId, HubId, MessageId, SessionId, UserKey};
 use crate::invitations::state::Invitations;
 use crate::io::{Effect, Input, Sink, Ticket};
 use crate::kernel::Kernel;
@@ -261,6 +261,14 @@ impl Hub {
         }
     }
 
+    /// The name of the session that is served on a connection.
+    pub fn session_of(&self, connection: ConnectionId) -> Option<SessionId> {
+        match self.kernel.connections.get(&connection)? {
+            Stage::Serving(key) => Some(self.kernel.sessions.get(*key)?.id),
+            _ => None,
+        }
+    }
+
     /// Whether whoever is logged in on a connection is part of a backend, for which no rate of
     /// clients is meant.
     pub fn is_service(&self, connection: ConnectionId) -> bool {
@@ -498,11 +506,15 @@ impl Hub {
                 (
                     Topic::Channel(channel),
                     Publication::Message {
-                        keep: Some(keep), ..
+                        sender,
+                        cseq,
+                        keep: Some(keep),
+                        ..
                     },
                 ) => {
+                    let of = (from, MessageId::new(*sender, *cseq));
                     self.history
-                        .keep_channel_message(channel, from, keep, &mut self.kernel, out);
+                        .keep_channel_message(channel, of, keep, &mut self.kernel, out);
                 }
                 _ => debug_assert!(
                     false,
@@ -585,6 +597,9 @@ impl Hub {
 
     /// The store has answered: whoever has given it the operation goes on.
     fn handle_store_answer(&mut self, ticket: Ticket, answer: StoreAnswer, out: &mut dyn Sink) {
+        if self.kernel.traces.is_on {
+            self.kernel.trace_stored(ticket, &answer);
+        }
         let Some(answer) = self.kernel.take_event_answer(ticket, answer, out) else {
             return;
         };

@@ -184,6 +184,14 @@ impl MessageId {
         id[..8].copy_from_slice(&mixed.to_le_bytes());
         Self(id)
     }
+
+    /// The session whose request `cseq` would have this id.
+    pub(crate) fn session_of(self, cseq: u64) -> SessionId {
+        let mut session = self.0;
+        let first = u64::from_le_bytes(first_half(&session)).wrapping_sub(cseq);
+        session[..8].copy_from_slice(&first.to_le_bytes());
+        SessionId(session)
+    }
 }
 
 fn first_half(id: &[u8; 16]) -> [u8; 8] {

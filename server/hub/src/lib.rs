@@ -13,7 +13,7 @@
 //!   owns its state, its handlers and what it remembers of questions and store operations under
 //!   way.
 //! - `kernel` is what every feature may use, and it uses none: sessions and users, clocks and
-//!   timers, the outbox, rates, permissions, answers to callers.
+//!   timers, the outbox, rates, permissions, answers to callers, message tracing.
 //!
 //! Reading order: [`io`] (everything that goes in and comes out), [`outside`] (calls without a
 //! session), [`bus_ops`] and [`store_ops`] (the words spoken with bus and store), `hub` (the
@@ -72,6 +72,7 @@ pub mod store_ops;
 #[cfg(test)]
 mod tests;
 pub mod time;
+pub mod traces;
 pub mod used;
 
 pub use bans::{AddressPrefix, Ban, Bans, Barred};

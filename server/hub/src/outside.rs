@@ -13,6 +13,7 @@ use tidings_wire::proto::{PresenceState, reply, request};
 use crate::bus_ops::Decision;
 use crate::config::Traits;
 use crate::ids::{ChannelKey, ConnectionId, InvitationId, MessageId, SessionId, UserKey};
+use crate::traces::{Trace, TraceCall, TracedEntry, TracedMessage};
 
 /// Entries of one answer at most, whatever a call asks for.
 pub const OUTSIDE_PAGE_MAX: u16 = 1_000;
@@ -33,6 +34,16 @@ pub enum OutsideCall {
         /// The call, as a client would make it. `Invite::number` is not looked at: the answer names
         /// the invitation.
         call: request::Call,
+    },
+    /// The same for a message whose id is drawn by whoever asks, and so is known before it is
+    /// answered.
+    Send {
+        /// As whom the message is sent.
+        from: UserKey,
+        /// The call that sends it.
+        call: request::Call,
+        /// Drawn at random: nobody must be able to guess it, nor to draw it twice.
+        id: MessageId,
     },
     /// Sessions of this hub: [`OutsideAnswer::Sessions`]. Asked of each hub. Cost: O(1) for one
     /// user; else a look at each session that lies before `after`, some nanoseconds each, and then
@@ -115,15 +126,23 @@ pub enum OutsideCall {
         /// As the ring or the list names it.
         id: InvitationId,
     },
+    /// Message tracing. Asked of each hub.
+    Trace {
+        /// Of this app.
+        app: AppId,
+        /// What is asked; how it is answered is said there.
+        call: TraceCall,
+    },
 }
 
 impl OutsideCall {
     /// The app that it is about.
     pub fn app(&self) -> &AppId {
         match self {
-            Self::AsUser { from, .. } => &from.app,
+            Self::AsUser { from, .. } | Self::Send { from, .. } => &from.app,
             Self::Sessions { app, .. }
             | Self::Channels { app, .. }
+            | Self::Trace { app, .. }
             | Self::Invitations { app, .. } => app,
             Self::User { user } | Self::Disconnect { user, .. } => &user.app,
             Self::RemoveMember { channel, .. } => &channel.app,
@@ -182,6 +201,12 @@ pub enum OutsideAnswer {
         /// There are more of them.
         has_more: bool,
     },
+    /// The traces that are on.
+    Traces(Vec<Trace>),
+    /// Messages of which something was noted, the newest first.
+    TracedMessages(Vec<TracedEntry>),
+    /// What was noted of a message; `None` = nothing.
+    Traced(Option<Box<TracedMessage>>),
     /// Upon how many it has taken effect here.
     Count(u32),
 }

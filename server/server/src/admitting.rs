@@ -14,6 +14,7 @@ use tidings_wire::proto::server_message::Kind;
 use tidings_wire::proto::{ClientFrame, Error, Login, Refused, client_message, server_message};
 
 use crate::connection::{Fresh, Stage};
+use crate::spans;
 use crate::worker::Worker;
 
 impl Worker {
@@ -188,7 +189,9 @@ impl Worker {
         if let Some(stranger) = connection.stranger() {
             stranger.note_login();
         }
-        self.security.entry(connection, entry);
+        let session = self.cell.hub().session_of(connection.id);
+        self.security.entry(connection, entry, session);
+        spans::login(connection, self.id.hub, Ok(entry));
         let claimed = connection.extra().claimed.take();
         connection.begin_serving();
         connection.flags.is_service = self.cell.hub().is_service(connection.id);
@@ -209,6 +212,7 @@ impl Worker {
             return;
         };
         self.security.refusal(connection, error, &apps);
+        spans::login(connection, self.id.hub, Err(spans::reason(error)));
         if is_failure(error)
             && let Some(stranger) = connection.stranger()
         {

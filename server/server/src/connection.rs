@@ -1,6 +1,7 @@
 //! One connection, as its hub's thread keeps it.
 
 use std::net::IpAddr;
+use std::time::SystemTime;
 
 use tidings_hub::ids::{ConnectionId, HubId};
 use tidings_wire::limits::{FRAME_BYTES_MAX, FRAME_FRAGMENTS_MAX, LOGIN_FRAME_BYTES_MAX};
@@ -91,6 +92,8 @@ impl Extra {
 pub(crate) struct Claimed {
     pub(crate) app: String,
     pub(crate) user: String,
+    /// When it began to log in, if somebody takes spans.
+    pub(crate) began: Option<SystemTime>,
 }
 
 /// Bytes that wait to be decoded.
@@ -300,6 +303,7 @@ impl Connection {
         self.extra().claimed = Some(Claimed {
             app: app.to_owned(),
             user: user.to_owned(),
+            began: tidings_spans::is_on().then(SystemTime::now),
         });
     }
 

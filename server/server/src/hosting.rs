@@ -19,6 +19,7 @@ use tidings_wire::ws::{Opcode, encode_frame};
 use crate::admitting::Entry;
 use crate::connection::{Leaving, Stage};
 use crate::mailbox::Envelope;
+use crate::spans;
 use crate::worker::Worker;
 use crate::writing::EARLY_WRITE_BYTES;
 
@@ -197,6 +198,7 @@ impl Host for Worker {
             return;
         };
         self.security.legacy_refusal(connection, why, &apps);
+        spans::login(connection, self.id.hub, Err(&why.to_string()));
         if let Some(stranger) = connection.stranger() {
             stranger.note_failure(now_ms);
         }

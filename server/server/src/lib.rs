@@ -66,6 +66,7 @@ mod reading;
 mod report;
 mod security;
 mod server;
+mod spans;
 mod stream;
 mod times;
 mod tls;

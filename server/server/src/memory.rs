@@ -237,7 +237,7 @@ impl Watch {
         };
         let is_news = std::mem::discriminant(&now) != std::mem::discriminant(&self.last);
         if is_news {
-            tracing::warn!(used, max = self.max, pressure = ?now, "memory");
+            tracing::warn!(used_bytes = used, max_bytes = self.max, pressure = ?now, "the pressure on memory has changed");
         }
         self.last = now;
         (is_news || now != Pressure::None).then_some(now)

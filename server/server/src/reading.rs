@@ -275,7 +275,7 @@ impl Worker {
                     false
                 }
                 Err(error) => {
-                    tracing::debug!(hub = self.id.hub, connection = id.0, %error, "not WebSocket");
+                    tracing::debug!(hub = self.id.hub, connection = id.0, %error, "what came is no WebSocket message");
                     self.fail(slot, error.close_code());
                     false
                 }
@@ -369,7 +369,7 @@ impl Worker {
         let frame = match decode_client(payload) {
             Ok(frame) => frame,
             Err(error) => {
-                tracing::debug!(hub = self.id.hub, connection = id.0, %error, "no frame");
+                tracing::debug!(hub = self.id.hub, connection = id.0, %error, "what came is no frame of ours");
                 return self.give(Input::Malformed { connection: id });
             }
         };

@@ -10,8 +10,10 @@ use std::net::IpAddr;
 
 use tidings_hub::Apps;
 use tidings_hub::counts::Counted;
+use tidings_hub::ids::SessionId;
 use tidings_legacy::LoginRefusal;
 use tidings_wire::codes::{CloseCode, Outcome};
+use tidings_wire::hex;
 use tidings_wire::names::AppId;
 use tidings_wire::proto::Error;
 use tidings_wire::rates::{Bucket, Rate};
@@ -132,13 +134,19 @@ impl SecurityLog {
     }
 
     /// A session is served on the connection from now on.
-    pub(crate) fn entry(&mut self, connection: &Connection, entry: Entry) {
+    pub(crate) fn entry(
+        &mut self,
+        connection: &Connection,
+        entry: Entry,
+        session: Option<SessionId>,
+    ) {
         let Some(left_out) = self.entries.take(self.now_ms) else {
             return;
         };
         let source = connection.source();
         let (app, user) = names(connection);
         let (protocol, id) = (protocol(connection), connection.id.0);
+        let session = session.map(|session| hex(&session.0));
         match entry {
             Entry::Login => event!(
                 info,
@@ -146,6 +154,7 @@ impl SecurityLog {
                 source,
                 app,
                 user,
+                session,
                 protocol,
                 connection = id,
                 hub = self.hub,
@@ -158,6 +167,7 @@ impl SecurityLog {
                 source,
                 app,
                 user,
+                session,
                 protocol,
                 connection = id,
                 hub = self.hub,

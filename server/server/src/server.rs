@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::{Builder, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use mio::net::TcpListener;
 use mio::{Interest, Poll, Waker};
@@ -21,6 +21,7 @@ use tidings_hub::store_ops::StoreAnswer;
 use tidings_hub::used::UsedRates;
 use tidings_hub::{Apps, HubConfig, Snapshot, Ticket};
 use tidings_legacy::AppRules;
+use tidings_spans::Kind;
 use tidings_store::embedded::{DiskReserve, EmbeddedEngine, Options, Snapshots};
 use tidings_store::{
     Access, AnswerSink, Bounds as StoredBounds, Committer, Engine, Health, MemoryEngine, Submitter,
@@ -777,6 +778,16 @@ impl AnswerSink for StoreSink {
 
     fn health(&self, health: &Health) {
         self.readiness.note_store(&health.access);
+    }
+
+    fn committed(&self, operations: usize, began: SystemTime, is_well: bool) {
+        if !tidings_spans::is_on() {
+            return;
+        }
+        let operations = i64::try_from(operations).unwrap_or(i64::MAX);
+        let noted = [("tidings.operations", operations.into())];
+        let failure = (!is_well).then_some("the store does not accept everything");
+        tidings_spans::record("store.commit", Kind::Internal, began, &noted, failure);
     }
 }
 

@@ -111,7 +111,7 @@ impl Worker {
                 tracing::debug!(
                     hub = self.id.hub,
                     connection = connection.0,
-                    "client does not read"
+                    "a client does not read"
                 );
                 self.give(Input::Stalled { connection });
             }
@@ -154,7 +154,7 @@ impl Worker {
 
     /// Answers a request that is refused.
     pub(crate) fn refuse(&mut self, slot: usize, refusal: &Refusal) {
-        tracing::debug!(hub = self.id.hub, %refusal, "a request was refused");
+        tracing::debug!(hub = self.id.hub, error = %refusal, "a request was refused");
         self.begin_closing(slot, Closing::StreamEnd, &refusal.response());
     }
 

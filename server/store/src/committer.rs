@@ -8,7 +8,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tidings_hub::Ticket;
 use tidings_hub::counts::Histogram;
@@ -42,6 +42,10 @@ pub trait AnswerSink: Send + 'static {
 
     /// Takes the engine's health, at the start and whenever what it accepts changes.
     fn health(&self, _health: &Health) {}
+
+    /// Is told of each group that was carried out: how many operations it had, when it began, and
+    /// whether the store accepts everything. Runs on the store's thread.
+    fn committed(&self, _operations: usize, _began: SystemTime, _is_well: bool) {}
 }
 
 impl<F: Fn(HubId, Vec<(Ticket, StoreAnswer)>) + Send + 'static> AnswerSink for F {
@@ -329,7 +333,7 @@ fn run(engine: impl Engine, sink: &impl AnswerSink, shared: &Shared) {
     let mut group = Group::default();
     let mut is_well = told == Access::Full;
     while take_group(shared, &mut group, is_well) {
-        let start = Instant::now();
+        let (start, began) = (Instant::now(), SystemTime::now());
         let health = carry_out(&mut engine, &mut group);
         is_well = health.access == Access::Full;
         let lost = LostEvents::of_group(&group.ops, &group.answers);
@@ -352,6 +356,9 @@ fn run(engine: impl Engine, sink: &impl AnswerSink, shared: &Shared) {
         if std::mem::discriminant(&health.access) != std::mem::discriminant(&told) {
             told = health.access.clone();
             sink.health(&health);
+        }
+        if !group.ops.is_empty() {
+            sink.committed(group.ops.len(), began, is_well);
         }
         hand_out(&mut group, sink);
     }

@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::failure::Failure;
+use crate::people::Reach;
 use crate::permissions::PermissionArguments;
 use crate::settings::Settings;
 use crate::settings::values::Span;
@@ -19,7 +20,11 @@ use crate::settings::values::Span;
   tidings serve --app 0123456789abcdef0123456789abcdef:fedcba9876543210fedcba9876543210
       Serve one app whose users log in with tokens.
   tidings token issue --app ID:CERTIFICATE --user alice
-      Issue a token with which alice can log in for a day.")]
+      Issue a token with which alice can log in for a day.
+  tidings top
+      Watch the server that runs on this directory.
+  tidings who --url https://chat.example.org --key-file admin.key
+      List who is logged in to a server elsewhere.")]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -44,12 +49,14 @@ pub(crate) enum Command {
     /// List or delete files that users have uploaded
     #[command(subcommand)]
     Media(MediaCommand),
-    /// Show the status of the server that is running on a data directory
-    Status(ListArguments),
+    /// Show the status of a server
+    Status(StatusArguments),
     /// Make the running server read its apps and its TLS certificate again
     Reload(Place),
     /// Check everything that a server needs, and say how to fix what is wrong
     Doctor(DoctorArguments),
+    #[command(flatten)]
+    People(crate::people::PeopleCommand),
     /// Write shell completions, man pages or the list of settings
     #[command(subcommand)]
     Reference(ReferenceCommand),
@@ -225,6 +232,16 @@ pub(crate) enum AppCommand {
     Enable(AppArguments),
     /// Delete an app: its id, its certificates and its settings
     Delete(AppArguments),
+}
+
+#[derive(Args)]
+pub(crate) struct StatusArguments {
+    /// Print everything as one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) server: Reach,
 }
 
 #[derive(Args)]
@@ -516,6 +533,8 @@ pub(crate) enum ReferenceCommand {
     Man(ManArguments),
     /// All settings of `tidings serve`, as a page of the guide
     Settings,
+    /// All commands, as a page of the guide
+    Commands,
 }
 
 #[derive(Args)]

@@ -10,6 +10,8 @@ pub(crate) struct Failure {
     hint: String,
     /// The command has already reported it in its own output.
     is_told: bool,
+    /// The reader of the output has gone away, which ends a command that writes on and on.
+    is_gone: bool,
 }
 
 impl Failure {
@@ -18,7 +20,21 @@ impl Failure {
             what: what.into(),
             hint: hint.into(),
             is_told: false,
+            is_gone: false,
         }
+    }
+
+    /// The reader of the output has gone away: no error, but the end.
+    pub(crate) fn gone() -> Self {
+        Self {
+            is_gone: true,
+            ..Self::told()
+        }
+    }
+
+    /// Whether the command ended because nobody reads its output any more.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.is_gone
     }
 
     /// An error with all its sources.

@@ -16,11 +16,14 @@ mod input;
 mod jwt_rules;
 mod key_command;
 mod legacy_rules;
+mod local_key;
 mod log;
 mod media;
+mod otlp;
 mod output;
 mod ownership;
 mod page_rules;
+mod people;
 mod permissions;
 mod quotas;
 mod reference;
@@ -37,12 +40,21 @@ mod words;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser as _};
+use clap_complete::CompleteEnv;
 
 use crate::command::{Cli, Command};
 
+/// The variable by which a shell asks how a command line goes on.
+const COMPLETE: &str = "TIDINGS_COMPLETE";
+
 fn main() -> ExitCode {
+    // A shell that completes a command line runs the program with a variable; it ends there.
+    CompleteEnv::with_factory(Cli::command)
+        .var(COMPLETE)
+        .bin("tidings")
+        .complete();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return explain_usage(&error),
@@ -57,10 +69,13 @@ fn main() -> ExitCode {
         Command::Status(arguments) => status::run(&arguments),
         Command::Reload(place) => status::reload(&place),
         Command::Doctor(arguments) => doctor::run(arguments),
+        Command::People(command) => people::run(command),
         Command::Reference(command) => reference::run(command),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
+        // Nobody reads any more what the command would write.
+        Err(failure) if failure.is_gone() => ExitCode::SUCCESS,
         Err(failure) => {
             log::finish();
             if !failure.is_told() {

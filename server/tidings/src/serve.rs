@@ -19,8 +19,9 @@ use crate::command::ServeArguments;
 use crate::control::{Control, Health, Numbers, Office, Status};
 use crate::failure::Failure;
 use crate::key_command::{self, KeyAnswer, KeyRequest};
+use crate::local_key::{self, LocalDoor};
 use crate::settings::{AppSource, check_variables};
-use crate::{first_key, log, output};
+use crate::{first_key, log, otlp};
 
 const DEV_NOTICE: &str = "\
 ******************************************************************
@@ -39,6 +40,8 @@ pub(crate) fn run(arguments: ServeArguments) -> Result<(), Failure> {
     check_variables()?;
     let settings = arguments.serving.read()?;
     log::start(&settings.log_plan())?;
+    let sending = settings.otlp_plan().map(|plan| otlp::start(&plan));
+    let sending = sending.transpose()?;
     let apps = settings.app_source();
     let is_dev = settings.is_dev();
     let has_strangers_max = settings.has_strangers_max();
@@ -47,6 +50,8 @@ pub(crate) fn run(arguments: ServeArguments) -> Result<(), Failure> {
     let mut config = settings.resolve()?;
     let served = Arc::new(ServedApps::new(apps.clone()));
     config.api.registry = served.clone();
+    let (keys, local_key) = local_key::add_to(config.api.keys)?;
+    config.api.keys = keys;
     let pages = Pages::of(&config);
     let listed = config.apps.listed.len();
     let has_apps = is_dev || listed > 0;
@@ -70,7 +75,13 @@ pub(crate) fn run(arguments: ServeArguments) -> Result<(), Failure> {
         made.undo();
         Failure::of(&error, error.hint())
     })?;
+    let api_addr = server.api_addr().unwrap_or(server.local_addr());
     let office = Arc::new(RunningOffice {
+        door: LocalDoor {
+            url: local_key::url_of(api_addr, fixed.tls),
+            key: local_key,
+            clients: local_key::url_of(server.local_addr(), fixed.tls),
+        },
         started: Instant::now(),
         apps,
         handle: server.handle(),
@@ -87,7 +98,13 @@ pub(crate) fn run(arguments: ServeArguments) -> Result<(), Failure> {
     watch_over(office.handle.clone())?;
     say_ready();
     if is_dev {
-        output::notice(DEV_NOTICE);
+        if log::is_for_people() {
+            log::show(DEV_NOTICE);
+        } else {
+            tracing::warn!(
+                "--dev: every app id is accepted and no token is needed; do not use it in production"
+            );
+        }
     }
     if !has_given_keys {
         first_key::show(&office.handle.office().keys);
@@ -99,6 +116,9 @@ pub(crate) fn run(arguments: ServeArguments) -> Result<(), Failure> {
     let _ = writeln!(std::io::stdout(), "tidings is ready: {address}");
     server.join();
     drop(control);
+    if let Some(sending) = sending {
+        sending.end();
+    }
     log::finish();
     Ok(())
 }
@@ -184,6 +204,8 @@ struct RunningOffice {
     listed: AtomicUsize,
     /// The facts that do not change.
     fixed: Status,
+    /// Where the API is for commands.
+    door: LocalDoor,
 }
 
 impl Office for Arc<RunningOffice> {
@@ -247,6 +269,10 @@ impl Office for Arc<RunningOffice> {
         key_command::carry_out(&office.keys, &office.audit, request)
     }
 
+    fn door(&self) -> LocalDoor {
+        self.door.clone()
+    }
+
     fn snapshots(&self) -> Option<Snapshots> {
         self.handle.snapshots()
     }
@@ -303,16 +329,9 @@ impl Pages {
     }
 
     /// The URL at which a browser on this machine finds the demonstration, or else the server.
-    fn address(&self, mut address: SocketAddr) -> String {
-        if address.ip().is_unspecified() {
-            address.set_ip(match address {
-                SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
-                SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
-            });
-        }
-        let scheme = if self.is_tls { "https" } else { "http" };
+    fn address(&self, address: SocketAddr) -> String {
         let page = if self.has_demo { "demo" } else { "" };
-        format!("{scheme}://{address}/{page}")
+        format!("{}/{page}", local_key::url_of(address, self.is_tls))
     }
 }
 

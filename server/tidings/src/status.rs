@@ -3,22 +3,58 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::command::{ListArguments, Place};
+use serde_json::json;
+
+use crate::command::{Place, StatusArguments};
 use crate::control::{Change, Request, Status, ask};
 use crate::failure::Failure;
 use crate::output;
+use crate::people::{Door, Found};
 use crate::words::counted;
 
 /// Prints the server's state.
-pub(crate) fn run(arguments: &ListArguments) -> Result<(), Failure> {
-    let data_dir = arguments.place.resolve()?;
-    let answer = ask(&data_dir, Request::Status)?.ok_or_else(|| nobody(&data_dir))?;
-    let status = answer.status.unwrap_or_default();
+pub(crate) fn run(arguments: &StatusArguments) -> Result<(), Failure> {
+    let status = match arguments.server.find()? {
+        Found::There(door) => elsewhere(&door)?,
+        // The control socket answers even when the API cannot be reached.
+        Found::Here(data_dir) => {
+            let answer = ask(&data_dir, Request::Status)?.ok_or_else(|| {
+                let nobody = nobody(&data_dir);
+                let hint = format!(
+                    "{}, or --url or --context for a server elsewhere",
+                    nobody.hint()
+                );
+                Failure::new(nobody.what(), hint)
+            })?;
+            answer.status.unwrap_or_default()
+        }
+    };
     if arguments.json {
         output::write_json(&status)
     } else {
         output::write(&described(&status))
     }
+}
+
+/// The state of a server that only its API can be asked about.
+fn elsewhere(door: &Door) -> Result<Status, Failure> {
+    let nodes = door.api.get("/api/v1/nodes", &[])?;
+    let stats = door.api.get("/api/v1/stats", &[])?;
+    let mut status = nodes["items"][0].clone();
+    let mut apps = 0;
+    for app in door.api.list("/api/v1/apps", &[]) {
+        app?;
+        apps += 1;
+    }
+    status["apps"] = json!(apps);
+    status["dev"] = json!(false);
+    status["numbers"] = stats;
+    serde_json::from_value(status).map_err(|error| {
+        Failure::new(
+            format!("the server's state cannot be read: {error}"),
+            "use the program of the same version as the server's",
+        )
+    })
 }
 
 /// Makes the server reload its apps and its TLS certificate.

@@ -16,6 +16,8 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use utoipa::ToSchema;
 
+use tidings_spans::{Kind, TraceContext};
+
 use crate::Webhooks;
 use crate::body;
 use crate::call::{Call, Line};
@@ -170,7 +172,9 @@ impl Desk {
                 Ok(rule) => {
                     apps.insert(rule.app.clone(), Arc::new(OfApp::new(rule, None)));
                 }
-                Err(error) => tracing::error!(key, %error, "a moderation rule cannot be read"),
+                Err(error) => {
+                    tracing::error!(record = key, %error, "a moderation rule cannot be read")
+                }
             }
         }
         let desk = Self {
@@ -377,7 +381,11 @@ impl Desk {
         let body = serde_json::to_vec(&body).expect("JSON is written");
         let mut secrets = of.rule.secrets.iter().map(|secret| secret.text.as_str());
         let secret = secrets.next().unwrap_or_default();
-        let headers = sign::headers(secret, secrets.next(), now_ms / 1_000, &body);
+        let mut span = tidings_spans::begin("message.before", Kind::Client, None);
+        span.set("tidings.app", question.app.clone());
+        let mut headers = sign::headers(secret, secrets.next(), now_ms / 1_000, &body);
+        let cause = span.context();
+        headers.extend(cause.map(|cause| (TraceContext::HEADER, cause.to_string())));
         let call = Call {
             target: &target,
             headers: &headers,
@@ -387,6 +395,10 @@ impl Desk {
         let mut line = of.lines().pop();
         let name = shared.slots.name(&question.app);
         let answer = shared.caller.post(&mut line, &call, name).await;
+        match &answer {
+            Ok(answer) => span.set("http.response.status_code", i64::from(answer.status)),
+            Err(error) => span.fail(error.to_string()),
+        }
         if let Some(line) = line {
             let mut lines = of.lines();
             if lines.len() < MODERATION_APP_CALLS_MAX {

@@ -20,6 +20,7 @@
 mod before;
 mod body;
 mod call;
+mod contexts;
 mod delivery;
 mod error;
 mod figures;
@@ -43,6 +44,7 @@ use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
+use tidings_spans::TraceContext;
 use tidings_wire::limits::WEBHOOK_TIMEOUT_MS;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
@@ -70,6 +72,7 @@ pub use word::Word;
 
 use before::Desk;
 use call::Caller;
+use contexts::Contexts;
 use figures::CallCounts;
 use hook::Hook;
 use runner::Shared;
@@ -174,6 +177,7 @@ impl Webhooks {
                 timeout: settings.timeout,
                 counts: CallCounts::default(),
                 managing: tokio::sync::Mutex::default(),
+                contexts: Contexts::default(),
             }),
             running: Arc::default(),
             desk: Arc::new(desk),
@@ -199,6 +203,12 @@ impl Webhooks {
             }
             self.shared.write(&hook).await;
         }
+    }
+
+    /// Remembers what a call has brought along that is about to send the message with this id, as
+    /// events name it: notices of it go on from there.
+    pub fn note_cause(&self, message: String, cause: TraceContext) {
+        self.shared.contexts.note(message, cause);
     }
 
     fn running(&self) -> std::sync::MutexGuard<'_, Running> {

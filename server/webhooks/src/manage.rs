@@ -378,7 +378,7 @@ impl Shared {
                 Ok(()) if is_delivered => hook.state().unburied(delivery.n),
                 Ok(()) => {}
                 Err(fault) => {
-                    tracing::warn!(app = hook.app, webhook = hook.id, %fault, "a dead letter was not changed");
+                    tracing::warn!(app = hook.app, webhook = hook.id, error = %fault, "a dead letter was not changed");
                 }
             }
         }
@@ -423,7 +423,7 @@ pub(crate) async fn load(records: &Arc<dyn Records>) -> Result<Vec<Hook>, Fault>
             continue;
         }
         let Some(config) = read::<Subscription>(&record) else {
-            tracing::error!(key, "a webhook cannot be read, and is left out");
+            tracing::error!(record = key, "a webhook cannot be read, and is left out");
             continue;
         };
         let cursor = hook::cursor_key(&config.app, &config.id);

@@ -10,8 +10,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use tidings_spans::{Kind, Span, TraceContext};
+
 use crate::body;
 use crate::call::{Answer, Call, CallError, Caller, Line};
+use crate::contexts::Contexts;
 use crate::delivery::{Attempt, Delivery, State, Verdict};
 use crate::figures::CallCounts;
 use crate::guard::Target;
@@ -44,6 +47,8 @@ pub(crate) struct Shared {
     pub(crate) counts: CallCounts,
     /// Held while settings of a subscription change, on disk and in memory.
     pub(crate) managing: tokio::sync::Mutex<()>,
+    /// What the calls of backends have brought along that have sent messages.
+    pub(crate) contexts: Contexts,
 }
 
 /// The outcome of one attempt.
@@ -65,10 +70,20 @@ impl Shared {
         let slot = self.slots.take(&config.app, standing).await;
         let now_ms = self.clock.now_ms();
         let begun = Instant::now();
+        let cause = self.contexts.of(event);
+        let mut span = tidings_spans::begin("webhook.delivery", Kind::Producer, cause.as_ref());
         let outcome = match self.caller.rules.target(&config.url) {
-            Ok(target) => self.call(config, &target, event, line, now_ms).await,
+            Ok(target) => {
+                let cause = span.context();
+                self.call(config, (&target, cause), event, line, now_ms)
+                    .await
+            }
             Err(refusal) => Err(CallError::Refused(refusal)),
         };
+        if span.is_recording() {
+            tell(&mut span, config, event, &outcome);
+        }
+        drop(span);
         drop(slot);
         let took = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         let attempt = Attempt::new(now_ms, took, &outcome);
@@ -82,7 +97,7 @@ impl Shared {
     async fn call(
         &self,
         config: &Subscription,
-        target: &Target,
+        (target, cause): (&Target, Option<TraceContext>),
         event: &Event,
         line: &mut Option<Line>,
         now_ms: u64,
@@ -90,7 +105,8 @@ impl Shared {
         let body = body::notice(&config.app, &config.id, event, now_ms);
         let mut secrets = config.secrets.iter().map(|secret| secret.text.as_str());
         let secret = secrets.next().unwrap_or_default();
-        let headers = sign::headers(secret, secrets.next(), now_ms / 1_000, &body);
+        let mut headers = sign::headers(secret, secrets.next(), now_ms / 1_000, &body);
+        headers.extend(cause.map(|cause| (TraceContext::HEADER, cause.to_string())));
         let call = Call {
             target,
             headers: &headers,
@@ -112,7 +128,7 @@ impl Shared {
         if let Err(fault) = &written {
             // The next write has the newest state; these deliveries are missing from the list.
             hook.state().touch();
-            tracing::warn!(app = hook.app, webhook = hook.id, %fault, "a webhook's cursor was not written");
+            tracing::warn!(app = hook.app, webhook = hook.id, error = %fault, "a webhook's cursor was not written");
         }
         written.is_ok()
     }
@@ -130,7 +146,7 @@ impl Shared {
         let change = hook::json(Table::Webhooks, key, &config);
         if let Err(fault) = self.records.write(vec![change]).await {
             // After a restart the target is called once more, and says so again.
-            tracing::warn!(app = hook.app, webhook = hook.id, %fault, "a webhook's end was not written");
+            tracing::warn!(app = hook.app, webhook = hook.id, error = %fault, "a webhook's end was not written");
         }
         tracing::info!(
             app = hook.app,
@@ -139,6 +155,27 @@ impl Shared {
             "a webhook was turned off"
         );
         hook.set_config(config);
+    }
+}
+
+/// Notes on a span what was delivered, and what has become of it.
+fn tell(
+    span: &mut Span,
+    config: &Subscription,
+    event: &Event,
+    outcome: &Result<Answer, CallError>,
+) {
+    span.set("tidings.app", config.app.clone());
+    span.set("tidings.webhook", config.id.clone());
+    span.set("tidings.event", event.kind.clone());
+    match outcome {
+        Ok(answer) => {
+            span.set("http.response.status_code", i64::from(answer.status));
+            if !(200..300).contains(&answer.status) {
+                span.fail(format!("the target answered {}", answer.status));
+            }
+        }
+        Err(error) => span.fail(error.to_string()),
     }
 }
 
@@ -246,7 +283,7 @@ impl Runner {
             }
             Ok(events) => self.queue.extend(events),
             Err(fault) => {
-                tracing::warn!(app = self.hook.app, webhook = self.hook.id, %fault, "a webhook's events were not read");
+                tracing::warn!(app = self.hook.app, webhook = self.hook.id, error = %fault, "a webhook's events were not read");
                 self.pause(self.shared.clock.now_ms() + FAULT_PAUSE_MS)
                     .await;
             }
@@ -323,7 +360,7 @@ async fn bury(shared: &Shared, hook: &Hook, delivery: Delivery) -> bool {
     let letter = hook::json(Table::Deliveries, key(delivery.n), &delivery);
     let bytes = letter.value.as_ref().map_or(0, Vec::len);
     if let Err(fault) = shared.records.write(vec![letter]).await {
-        tracing::warn!(app = hook.app, webhook = hook.id, %fault, "a dead letter was not written");
+        tracing::warn!(app = hook.app, webhook = hook.id, error = %fault, "a dead letter was not written");
         return false;
     }
     shared.counts.note_dead(&hook.app);
@@ -349,7 +386,7 @@ async fn bury(shared: &Shared, hook: &Hook, delivery: Delivery) -> bool {
                 .iter()
                 .map(|n| hook::deletion(Table::Deliveries, key(*n)));
             if let Err(fault) = shared.records.write(gone.collect()).await {
-                tracing::warn!(app = hook.app, webhook = hook.id, %fault, "dead letters were not deleted");
+                tracing::warn!(app = hook.app, webhook = hook.id, error = %fault, "dead letters were not deleted");
             }
         }
     }

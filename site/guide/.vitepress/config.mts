@@ -85,7 +85,9 @@ export default defineConfig({
           { text: 'Capacity and cost', link: '/capacity' },
           { text: 'Metrics and alerts', link: '/metrics' },
           { text: 'Backups', link: '/backups' },
+          { text: 'Logs', link: '/logs' },
           { text: 'The security log', link: '/security-log' },
+          { text: 'Find one message', link: '/tracing' },
           { text: 'Upgrading', link: '/upgrading' },
           { text: 'Security', link: '/security' },
           { text: 'Runbooks', link: '/runbooks' },
@@ -95,6 +97,7 @@ export default defineConfig({
       {
         text: 'Reference',
         items: [
+          { text: 'Commands', link: '/commands' },
           { text: 'Settings', link: '/settings' },
           { text: 'Errors', link: '/errors' },
           { text: 'Limits', link: '/limits' },

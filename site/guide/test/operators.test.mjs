@@ -158,11 +158,13 @@ test('every page that is followed is named in this folder', () => {
   assert.deepEqual(marked.sort(), [
     'backend.md',
     'backups.md',
+    'commands.md',
     'from-rtm.md',
     'metrics.md',
     'quick-start.md',
     'running.md',
     'tokens.md',
+    'tracing.md',
     'webhooks.md',
   ]);
 });

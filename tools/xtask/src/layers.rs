@@ -39,11 +39,16 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "tidings-wire",
         ],
     ),
-    ("tidings-webhooks", &["tidings-wire", "tokio"]),
+    ("tidings-spans", &[]),
+    (
+        "tidings-webhooks",
+        &["tidings-spans", "tidings-wire", "tokio"],
+    ),
     (
         "tidings-api",
         &[
             "tidings-hub",
+            "tidings-spans",
             "tidings-store",
             "tidings-token",
             "tidings-webhooks",
@@ -58,6 +63,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "tidings-cell",
             "tidings-hub",
             "tidings-bus",
+            "tidings-spans",
             "tidings-store",
             "tidings-legacy",
             "tidings-webhooks",
@@ -98,6 +104,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "tidings-api",
             "tidings-server",
             "tidings-client",
+            "tidings-spans",
             "tidings-store",
             "tidings-hub",
             "tidings-wire",

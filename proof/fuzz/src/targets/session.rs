@@ -6,6 +6,7 @@ use prost::Message as _;
 use tidings_hub::bus_ops::Decision;
 use tidings_hub::ids::{ChannelKey, ConnectionId, InvitationId, UserKey};
 use tidings_hub::outside::{OutsideAnswer, OutsideCall};
+use tidings_hub::traces::{Trace, TraceCall};
 use tidings_hub::{Input, Ticket};
 use tidings_wire::codes::CloseCode;
 use tidings_wire::frame::decode_client;
@@ -247,6 +248,23 @@ impl Driver {
                 caller: user,
                 id: InvitationId(invitation),
             },
+            (None, _) if which > 127 => OutsideCall::Trace {
+                app: id,
+                call: match which % 3 {
+                    0 => TraceCall::Begin(Trace {
+                        id: [which; 8],
+                        user: Some(name()).filter(|_| which > 200),
+                        channel: Some(channel).filter(|_| which < 180),
+                        until_ms: u64::MAX,
+                    }),
+                    1 => TraceCall::End([which - 1; 8]),
+                    _ => TraceCall::Messages {
+                        user: None,
+                        channel: None,
+                        limit,
+                    },
+                },
+            },
             (None, _) => OutsideCall::DecideInvitation {
                 caller: user,
                 id: InvitationId(invitation),
@@ -287,6 +305,9 @@ impl Driver {
                 OutsideAnswer::Invitations { invitations, .. } => {
                     Told::Text(invitations.len().to_string())
                 }
+                OutsideAnswer::Traces(traces) => Told::Text(traces.len().to_string()),
+                OutsideAnswer::TracedMessages(messages) => Told::Text(messages.len().to_string()),
+                OutsideAnswer::Traced(_) => Told::Text("traced".into()),
                 OutsideAnswer::Count(count) => Told::Text(count.to_string()),
             };
             self.told.entry((app, SLOTS)).or_default().push(told);

@@ -13,6 +13,7 @@ mod metrics;
 mod office;
 mod openmetrics;
 mod there;
+mod traces;
 mod upkeep;
 mod v1;
 mod webhooks;

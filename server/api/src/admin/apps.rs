@@ -235,7 +235,7 @@ pub(crate) async fn remove(
     if let Some(webhooks) = api.webhooks.get() {
         // The app is gone whatever comes of this: a webhook that stays has nothing to tell.
         if let Err(refusal) = webhooks.delete_app(id.as_str()).await {
-            tracing::warn!(app = %id, %refusal, "webhooks of a deleted app were not deleted");
+            tracing::warn!(app = %id, error = %refusal, "webhooks of a deleted app were not deleted");
         }
     }
     audited(crate::no_content(), short(&before), Value::Null)

@@ -120,7 +120,7 @@ pub(crate) async fn to_channel(
             message: Some(text(message.payload, String::new())),
             history: message.enable_historical_messaging,
         };
-        let asked = api.begin_as(from, request::Call::SendToChannel(call))?;
+        let (_, asked) = api.begin_message(from, request::Call::SendToChannel(call))?;
         api.end(asked).await?;
         Ok(success(&id, "message_sent"))
     };

@@ -130,7 +130,7 @@ async fn publish(
                     message: Some(message),
                     history,
                 };
-                let asked = api.begin_as(from, request::Call::SendToChannel(call))?;
+                let (_, asked) = api.begin_message(from, request::Call::SendToChannel(call))?;
                 api.end(asked).await?;
             }
             Place::User(user) => {

@@ -41,6 +41,8 @@ use crate::{Answer, raw_json, v1, webhooks};
         v1::channels::list, v1::channels::get, v1::channels::list_members, v1::channels::remove,
         v1::invitations::list, v1::invitations::create, v1::invitations::end,
         v1::events::list, v1::events::follow,
+        v1::traces::list, v1::traces::create, v1::traces::end,
+        v1::traces::messages, v1::traces::message,
         webhooks::list, webhooks::create, webhooks::show, webhooks::change, webhooks::delete,
         webhooks::test, webhooks::deliveries, webhooks::retry,
         webhooks::dead_letters, webhooks::retry_dead,

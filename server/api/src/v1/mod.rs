@@ -10,6 +10,7 @@ pub(crate) mod offline;
 pub(crate) mod publish;
 pub(crate) mod schemas;
 pub(crate) mod sessions;
+pub(crate) mod traces;
 pub(crate) mod users;
 
 use axum::routing::{delete, get, post};
@@ -63,6 +64,10 @@ pub(crate) fn routes() -> Routes {
             get(invitations::list).post(invitations::create),
         )
         .route(&app("/invitations/{invitation}"), delete(invitations::end))
+        .route(&app("/traces"), get(traces::list).post(traces::create))
+        .route(&app("/traces/{trace}"), delete(traces::end))
+        .route(&app("/traces/messages"), get(traces::messages))
+        .route(&app("/traces/messages/{message}"), get(traces::message))
 }
 
 /// Name and version of the server; needs no key.

@@ -82,7 +82,7 @@ pub(crate) struct Receipt {
     /// `sent`: the server has it; `delivered`: the receiver has it; `stored`: it is kept for the
     /// receiver; `offline`: nobody is there; `failed`: see `error`.
     outcome: &'static str,
-    /// Names the message, where the receiver is told a name.
+    /// Names the message, also to the calls that trace it.
     #[serde(skip_serializing_if = "Option::is_none")]
     message_id: Option<String>,
     /// When the server has received it, Unix milliseconds.
@@ -281,7 +281,8 @@ impl Order {
                     message: Some(message),
                     history: store,
                 };
-                let asked = api.begin_as(from, request::Call::SendToChannel(call));
+                let asked = api.begin_message(from, request::Call::SendToChannel(call));
+                let asked = asked.map(|(_, asked)| asked);
                 Begun::Channel(channel, asked)
             }
             Receivers::Users(users) => {
@@ -409,6 +410,7 @@ async fn to_channel(
 }
 
 async fn to_user(api: &Api, user: &UserId, handed: Result<Handed, Fault>) -> Receipt {
+    let id = handed.as_ref().ok().map(|handed| hex(&handed.id().0));
     let told = match handed {
         Ok(handed) => handed.end(api).await,
         Err(fault) => Err(fault),
@@ -425,7 +427,10 @@ async fn to_user(api: &Api, user: &UserId, handed: Result<Handed, Fault>) -> Rec
                 PeerOutcome::Missed => "offline",
             })
         },
-        Ok(None) => Receipt::of("sent"),
+        Ok(None) => Receipt {
+            message_id: id,
+            ..Receipt::of("sent")
+        },
         Err(fault) => Receipt::failed(&fault),
     };
     Receipt {

@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 use super::channels::Channel;
 use super::invitations::Invitation;
 use super::sessions::Session;
+use super::traces::{Followed, Message as Traced};
 
 macro_rules! page {
     ($(#[$doc:meta])* $name:ident of $item:ty) => {
@@ -30,6 +31,14 @@ page!(
 page!(
     /// One page of the members of a channel.
     MemberPage of Member
+);
+page!(
+    /// The traces that are on.
+    TracePage of Followed
+);
+page!(
+    /// The newest messages of which something was noted.
+    TracedPage of Traced
 );
 page!(
     /// One page of the invitations under way.

@@ -231,7 +231,7 @@ impl Kernel {
         &self,
         caller: Caller,
         channel: &ChannelKey,
-        bytes: usize,
+        (id, bytes): (MessageId, usize),
         out: &mut dyn Sink,
     ) {
         if !self
@@ -245,6 +245,7 @@ impl Kernel {
         let mut event = self.event(&channel.app, EventKind::ChannelMessage);
         event.user = self.user_of(caller).map(|from| from.user.clone());
         event.channel = Some(channel.channel.clone());
+        event.id = Some(id.0);
         event.bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         Self::tell_event(event, out);
     }

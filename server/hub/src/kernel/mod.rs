@@ -21,6 +21,7 @@ pub(crate) mod rng;
 pub(crate) mod session;
 pub(crate) mod stores;
 pub(crate) mod timers;
+pub(crate) mod traces;
 pub(crate) mod users;
 pub(crate) mod wall;
 
@@ -48,6 +49,7 @@ use crate::kernel::rng::Rng;
 use crate::kernel::session::Session;
 use crate::kernel::stores::{StoreTag, Stores};
 use crate::kernel::timers::Timers;
+use crate::kernel::traces::Traces;
 use crate::kernel::users::{Stage, UserEntry};
 use crate::kernel::wall::Clock;
 use crate::rates::Rates;
@@ -92,6 +94,7 @@ pub(crate) struct Kernel {
     /// What has happened in whichever app.
     pub(crate) counts: HubCounts,
     pub(crate) events: Events,
+    pub(crate) traces: Traces,
 }
 
 impl Kernel {
@@ -117,6 +120,7 @@ impl Kernel {
             tally: AppTally::default(),
             counts: HubCounts::default(),
             events: Events::new(config.apps.has_message_events()),
+            traces: Traces::new(),
             ping: encode_server(Kind::Ping(Ping {})),
             config,
         }
@@ -169,6 +173,7 @@ impl Kernel {
         self.events.assert_consistent(&self.stores);
         self.outsiders.assert_consistent(self.now.unix_ms);
         self.clients.assert_consistent();
+        self.traces.assert_consistent();
         assert_eq!(
             self.has_bans,
             self.config.apps.has_bans(),

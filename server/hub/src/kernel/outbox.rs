@@ -21,6 +21,7 @@ use tidings_wire::proto::server_message::Kind;
 use tidings_wire::proto::{Gap, GapCause, Inbox, Skip, gap};
 
 use crate::ids::ChannelKey;
+use crate::traces::StepKind;
 
 /// Where a numbered frame came from: what a gap names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -233,6 +234,23 @@ impl Outbox {
     /// Whether it is so far over that the session is not worth its memory.
     pub(crate) fn is_far_over(&self) -> bool {
         self.owed > 2 * REPLAY_FRAMES_MAX || self.owed_bytes > 2 * REPLAY_BYTES_MAX
+    }
+
+    /// What the client is told in place of a frame that it has not confirmed: `None` = the frame.
+    pub(crate) fn fate(&self, sseq: u64) -> Option<StepKind> {
+        let is_in = |run: &Run| (run.first..run.first + run.count).contains(&sseq);
+        if self.runs.iter().any(is_in) {
+            return Some(StepKind::Gap);
+        }
+        let at = sseq.checked_sub(self.first_kept());
+        let kept = match at.and_then(|at| usize::try_from(at).ok()) {
+            Some(at) => self.kept.get(at),
+            None => (self.replies.iter())
+                .find(|(number, _)| *number == sseq)
+                .map(|(_, kept)| kept),
+        };
+        kept.is_none_or(|kept| kept.source == Source::Withdrawn)
+            .then_some(StepKind::Dropped)
     }
 
     /// Whether something that is not confirmed has been dropped.

@@ -34,6 +34,8 @@ const TRAITS: Traits = Traits {
 pub(crate) struct Outsider {
     /// Whom it speaks for.
     pub(crate) user: UserKey,
+    /// The id of the message that it is about to send, if it has drawn one.
+    named: Option<MessageId>,
     /// The message that it has sent, with its stamp in Unix milliseconds.
     pub(crate) sent: Option<(MessageId, u64)>,
 }
@@ -89,7 +91,11 @@ impl Outsiders {
 impl Kernel {
     /// A call from outside begins.
     pub(crate) fn admit_outsider(&mut self, ticket: Ticket, user: UserKey) -> Caller {
-        let outsider = Outsider { user, sent: None };
+        let outsider = Outsider {
+            user,
+            named: None,
+            sent: None,
+        };
         debug_assert!(
             self.config.apps.has(&outsider.user.app),
             "a call for an app that is not served"
@@ -97,6 +103,13 @@ impl Kernel {
         let before = self.outsiders.open.insert(ticket.0, outsider);
         debug_assert!(before.is_none(), "a ticket is given twice");
         Caller::Outside(ticket)
+    }
+
+    /// The call is about to send a message with this id.
+    pub(crate) fn name_message(&mut self, ticket: Ticket, id: MessageId) {
+        if let Some(outsider) = self.outsiders.open.get_mut(&ticket.0) {
+            outsider.named = Some(id);
+        }
     }
 
     /// As whom a call is made. `None`: the session has ended since.
@@ -127,7 +140,11 @@ impl Kernel {
                     self.outsiders.open.contains_key(&ticket.0),
                     "a call sends that is answered"
                 );
-                let (base, number) = self.next_outside();
+                let (mut base, number) = self.next_outside();
+                let outsider = self.outsiders.open.get(&ticket.0);
+                if let Some(named) = outsider.and_then(|outsider| outsider.named) {
+                    base = named.session_of(number);
+                }
                 let id = MessageId::new(base, number);
                 self.note_sent(caller, id, self.now.unix_ms);
                 Some((SessionKey::null(), base, number))
@@ -211,6 +228,9 @@ impl Kernel {
             !matches!(answer, OutsideAnswer::Sent { server_ts: 0, .. }),
             "a message without a stamp"
         );
+        if self.traces.is_on {
+            self.trace_outside(ticket, &answer);
+        }
         let open = self.outsiders.open.remove(&ticket.0);
         debug_assert!(open.is_some(), "a call is answered twice");
         out.emit(Effect::Answer { ticket, answer });

@@ -25,6 +25,9 @@ impl Kernel {
 
     /// Answers a request.
     pub(crate) fn reply(&mut self, caller: Caller, result: reply::Result, out: &mut dyn Sink) {
+        if self.traces.is_on {
+            self.trace_reply(caller, &result);
+        }
         let (key, cseq, asked_ms) = match caller {
             Caller::Request {
                 session,
@@ -66,6 +69,9 @@ impl Kernel {
 
     /// Answers whoever has sent a peer message.
     pub(crate) fn reply_sent(&mut self, caller: Caller, outcome: PeerOutcome, out: &mut dyn Sink) {
+        if self.traces.is_on {
+            self.trace_outcome(caller, outcome);
+        }
         match caller {
             Caller::Request { .. } => {
                 // A client knows stored from missed by what it has asked for.

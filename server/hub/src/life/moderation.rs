@@ -24,7 +24,11 @@ impl Hub {
         if channels.moderation.is_idle() {
             return Some(call);
         }
-        channels.moderation.hold(caller, call, kernel, out)
+        let passes = channels.moderation.hold(caller, call, kernel, out);
+        if passes.is_none() && kernel.traces.is_on {
+            kernel.trace_held(caller);
+        }
+        passes
     }
 
     /// The rules are others now. What is held stays so.

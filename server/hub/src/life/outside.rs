@@ -2,7 +2,7 @@
 
 use tidings_wire::codes::{CloseCode, Outcome};
 use tidings_wire::limits::OVERLOADED_WAIT_MS;
-use tidings_wire::names::UserId;
+use tidings_wire::names::{AppId, UserId};
 use tidings_wire::proto::{Error, reply, request};
 
 use crate::hub::Hub;
@@ -11,6 +11,7 @@ use crate::io::{Effect, Sink, Ticket};
 use crate::kernel::reply::error;
 use crate::kernel::session::End;
 use crate::outside::{OUTSIDE_PAGE_MAX, OutsideAnswer, OutsideCall};
+use crate::traces::TraceCall;
 
 impl Hub {
     pub(crate) fn handle_outside(&mut self, ticket: Ticket, call: OutsideCall, out: &mut dyn Sink) {
@@ -31,6 +32,11 @@ impl Hub {
                     }
                     call => self.pass_on_call(caller, call, out),
                 }
+            }
+            OutsideCall::Send { from, call, id } => {
+                let caller = self.kernel.admit_outsider(ticket, from);
+                self.kernel.name_message(ticket, id);
+                self.pass_on_call(caller, call, out);
             }
             OutsideCall::EndInvitation { caller: user, id } => {
                 let caller = self.kernel.admit_outsider(ticket, user.clone());
@@ -96,7 +102,9 @@ impl Hub {
                 } = self;
                 invitations.list_for_outside(&app, user.as_ref(), at_most(limit), kernel)
             }
+            OutsideCall::Trace { app, call } => self.trace(&app, call),
             OutsideCall::AsUser { .. }
+            | OutsideCall::Send { .. }
             | OutsideCall::EndInvitation { .. }
             | OutsideCall::DecideInvitation { .. } => {
                 debug_assert!(false, "a call whose answer has to be waited for");
@@ -140,6 +148,29 @@ impl Hub {
             );
         }
         OutsideAnswer::Count(u32::from(claiming.is_some()) + u32::from(key.is_some()))
+    }
+
+    /// Begins and ends traces, and tells what was noted.
+    fn trace(&mut self, app: &AppId, call: TraceCall) -> OutsideAnswer {
+        let now_ms = self.kernel.now.unix_ms;
+        let traces = &mut self.kernel.traces;
+        match call {
+            TraceCall::Begin(trace) => {
+                OutsideAnswer::Count(u32::from(traces.begin(app, trace, now_ms)))
+            }
+            TraceCall::List => OutsideAnswer::Traces(traces.list(app, now_ms)),
+            TraceCall::End(id) => OutsideAnswer::Count(u32::from(traces.end(app, id, now_ms))),
+            TraceCall::Messages {
+                user,
+                channel,
+                limit,
+            } => {
+                let limit = usize::from(limit.min(OUTSIDE_PAGE_MAX));
+                let found = traces.messages(app, user.as_ref(), channel.as_ref(), limit);
+                OutsideAnswer::TracedMessages(found)
+            }
+            TraceCall::Message(id) => OutsideAnswer::Traced(traces.message(app, id).map(Box::new)),
+        }
     }
 
     /// Takes a member of this hub out of a channel.

@@ -47,6 +47,10 @@ impl Hub {
             return false;
         }
         let late = session.traits.processes_late;
+        if self.kernel.traces.has_waits() {
+            // Order: before the sender is answered.
+            self.kernel.trace_confirmed(key, sseq);
+        }
         if late {
             self.peers
                 .apply_received_deliveries(key, sseq, &mut self.kernel, out);
@@ -136,6 +140,9 @@ impl Hub {
 
     /// Gives a call to the feature that it is for.
     pub(crate) fn pass_on_call(&mut self, caller: Caller, call: Call, out: &mut dyn Sink) {
+        if self.kernel.traces.is_on {
+            self.kernel.trace_call(caller, &call);
+        }
         if let Call::SendToChannel(call) = call {
             if let Some(call) = self.hold_message(caller, call, out) {
                 self.send_to_channel(caller, call, out);

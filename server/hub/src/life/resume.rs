@@ -301,6 +301,9 @@ impl Hub {
             confirm = confirm.saturating_sub(1);
         }
         self.handle_confirm(key, confirm, out);
+        if self.kernel.traces.has_waits() {
+            self.kernel.trace_resumed(key);
+        }
         let Some(session) = self.kernel.sessions.get_mut(key) else {
             debug_assert!(false, "a session is gone while it is dealt with");
             return;

@@ -187,6 +187,9 @@ impl Hub {
         if !fault!(CallerIsNotToldOfCalleesEnd) {
             Invitations::end_rings(key, fate, &mut self.kernel, out);
         }
+        if self.kernel.traces.has_waits() {
+            self.kernel.trace_session_over(key, end.code().name());
+        }
         self.kernel.remove_session(key);
         self.kernel.forget_user_session(&user, key, out);
     }

@@ -70,6 +70,8 @@ impl Peers {
             return self.keep_or_answer(&user, from, parcel, Answer::Unconfirmed, kernel, out);
         }
         if session.peers.inbox.is_draining() && !fault!(LiveOvertakesStored) {
+            let is_on = kernel.traces.is_on;
+            let traced = is_on.then(|| Box::new((session.user.clone(), parcel.clone())));
             let is_full = session.peers.inbox.behind.len() >= BEHIND_MAX;
             let since_ms = kernel.now.mono_ms;
             let due_ms = since_ms + ack_wait_ms(&parcel);
@@ -79,6 +81,9 @@ impl Peers {
                 since_ms,
             };
             session.peers.inbox.behind.push_back(waiting);
+            if let Some(traced) = traced {
+                kernel.trace_waiting(&traced.0, &traced.1, "for stored messages before it");
+            }
             if is_full {
                 return self.spill(key, kernel, out);
             }
@@ -104,6 +109,7 @@ impl Peers {
         };
         let wait_ms = ack_wait_ms(&parcel);
         let is_written = session.connection.is_some();
+        let traced = (kernel.traces.is_on).then(|| Box::new(parcel.clone()));
         let frame = session.peers.inbox.stamped(&parcel.frame, parcel.server_ts);
         let counts = kernel.tally.at(session.counted);
         counts.peer.given(frame.len(), 1);
@@ -122,6 +128,9 @@ impl Peers {
             is_answered: false,
             is_written,
         });
+        if let Some(parcel) = traced {
+            kernel.trace_handed(key, &parcel, sseq);
+        }
         Self::check_deliveries_at(key, kernel.now.mono_ms + wait_ms, kernel);
     }
 
@@ -468,7 +477,11 @@ impl Peers {
             return self.answer_delivery(origin, Answer::Gone, kernel, out);
         };
         if login.held.len() < HELD_PARCELS_MAX {
+            let traced = (kernel.traces.is_on).then(|| Box::new(parcel.clone()));
             login.held.push((origin, parcel));
+            if let Some(parcel) = traced {
+                kernel.trace_waiting(user, &parcel, "for a login that is under way");
+            }
             return;
         }
         // Order: all of them go to the store, so that none overtakes another.

@@ -29,6 +29,7 @@ use crate::peers::slot::{LaneKey, Origin, SendToPeer};
 use crate::peers::state::{First, Lane, PeerAsk, PeerStore, Peers};
 use crate::rates;
 use crate::store_ops::{Conversation, StoreAnswer};
+use crate::traces::TracedTo;
 
 /// Who sends a message.
 #[derive(Debug)]
@@ -136,6 +137,10 @@ impl Peers {
             kernel.tell_peer_message(&sender.user, &to, of, out);
         }
         let asks = (call.offline, call.history);
+        if kernel.traces.is_on {
+            let of = (sender.id, &TracedTo::User(to.clone()));
+            kernel.trace_accepted(caller, of, message_bytes(&message), asks);
+        }
         let send = Self::seal(caller, sender, to, (message, asks), kernel.now.unix_ms);
         match self.lanes.of(&send) {
             Some(lane) if lane.is_storing() && !fault!(LaterMessageOvertakesStoring) => {

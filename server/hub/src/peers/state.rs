@@ -174,8 +174,24 @@ impl Peers {
         out: &mut dyn Sink,
     ) {
         let event = kernel.event_of_append(&op);
+        let append = match &op {
+            StoreOp::InboxAppend { user, message, .. } if kernel.traces.is_on => {
+                Some((user.clone(), message.clone()))
+            }
+            _ => None,
+        };
         let ticket = kernel.store(op, StoreTag::Peers, out);
         kernel.note_append(ticket, event);
+        if kernel.traces.is_on {
+            match (&pending, append) {
+                (_, Some((to, message))) => kernel.trace_append(ticket, &to, &message),
+                (PeerStore::History(send), None) => {
+                    let app = &send.to.app;
+                    kernel.trace_storing(ticket, app, send.parcel.id, "in the history");
+                }
+                _ => {}
+            }
+        }
         self.stores.insert(ticket.0, pending);
     }
 }

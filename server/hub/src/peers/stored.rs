@@ -241,6 +241,7 @@ impl Peers {
         }
         let inbox = message.inbox;
         let server_ts = message.server_ts;
+        let traced = (kernel.traces.is_on).then(|| (message.id, message.from.clone()));
         let frame = session
             .peers
             .inbox
@@ -249,6 +250,9 @@ impl Peers {
         counts.peer.given(frame.len(), 1);
         let sseq = session.push(frame, Source::Call, out);
         session.peers.inbox.delivered.push((sseq, inbox));
+        if let Some((id, from)) = traced {
+            kernel.trace_stored_handed(key, (id, &from, server_ts), sseq);
+        }
     }
 
     /// A message was given to this hub and to the one whose session it replaces, which has stored

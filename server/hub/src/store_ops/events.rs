@@ -276,7 +276,11 @@ impl NewEvent {
             has_two_sides,
             "the other side of {kind:?}"
         );
-        assert_eq!(self.id.is_some(), has_two_sides, "the id of {kind:?}");
+        assert_eq!(
+            self.id.is_some(),
+            has_two_sides || kind == ChannelMessage,
+            "the id of {kind:?}"
+        );
         assert!(self.user.is_some(), "{kind:?} of nobody");
         let is_message = matches!(kind, PeerMessage | ChannelMessage | OfflineStored);
         assert!(is_message || self.bytes == 0, "{kind:?} has bytes");

@@ -16,3 +16,4 @@ mod rights;
 mod services;
 mod slow;
 mod time;
+mod traces;

@@ -351,6 +351,7 @@ impl Node {
                 let entries = self.attributes.get(&format!("{:?}", op.key())).cloned();
                 StoreAnswer::Attributes(entries.unwrap_or_default())
             }
+            StoreOp::HistoryAppend { .. } => StoreAnswer::HistoryAppended { position: 1 },
             StoreOp::HistoryRead { .. } => StoreAnswer::HistoryPage {
                 messages: Vec::new(),
                 next: 0,

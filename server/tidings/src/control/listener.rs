@@ -17,6 +17,7 @@ use super::{
 };
 use crate::failure::Failure;
 use crate::key_command::{KeyAnswer, KeyRequest};
+use crate::local_key::LocalDoor;
 
 /// Longest wait for the request of a connection beyond the limit: the others wait meanwhile.
 const TURN_AWAY_WAIT: Duration = Duration::from_millis(200);
@@ -34,6 +35,9 @@ pub(crate) trait Office: Send + Sync + 'static {
 
     /// Does what is asked of the keys of the API.
     fn keys(&self, request: &KeyRequest) -> Result<KeyAnswer, Failure>;
+
+    /// Where the API is, and a key to it.
+    fn door(&self) -> LocalDoor;
 
     /// Snapshots of the server's store, if it has one on disk.
     fn snapshots(&self) -> Option<Snapshots>;
@@ -187,6 +191,13 @@ impl<O: Office> Desk<O> {
                         ..good()
                     },
                     Err(failure) => refusal(failure.what(), failure.hint()),
+                }
+            }
+            Request::Door => {
+                note(&Change::new("api", "", ""), uid);
+                Answer {
+                    door: Some(self.office.door()),
+                    ..good()
                 }
             }
             Request::Backup => unreachable!("it is answered elsewhere"),
@@ -351,6 +362,10 @@ mod tests {
 
         fn keys(&self, _: &KeyRequest) -> Result<KeyAnswer, Failure> {
             Ok(KeyAnswer::default())
+        }
+
+        fn door(&self) -> LocalDoor {
+            LocalDoor::default()
         }
 
         fn snapshots(&self) -> Option<Snapshots> {

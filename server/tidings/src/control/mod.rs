@@ -32,6 +32,7 @@ pub(crate) use self::health::Health;
 pub(crate) use self::listener::{Control, Office};
 pub(crate) use self::numbers::Numbers;
 use crate::key_command::{KeyAnswer, KeyRequest};
+use crate::local_key::LocalDoor;
 
 /// Name of the socket within the data directory.
 pub(crate) const FILE: &str = "control.sock";
@@ -71,6 +72,8 @@ pub(crate) enum Request {
         /// What.
         key: KeyRequest,
     },
+    /// Asks where the API is, and for a key to it.
+    Door,
 }
 
 /// A change made by an operator.
@@ -118,6 +121,9 @@ pub(crate) struct Answer {
     /// The answer to [`Request::Key`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) keys: Option<KeyAnswer>,
+    /// The answer to [`Request::Door`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) door: Option<LocalDoor>,
 }
 
 /// A server's state.

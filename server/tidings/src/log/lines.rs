@@ -6,11 +6,13 @@ use std::io::{self, ErrorKind, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use tracing::Event;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 
 use super::Form;
+use super::repeats::{Repeats, Report};
 
 /// Most lines that wait. Bound: this many, and [`BYTES_MAX`]; more are lost.
 const LINES_MAX: usize = 8_192;
@@ -38,6 +40,15 @@ pub(super) trait Sink: Write + Send {
 }
 
 impl Sink for io::Stderr {}
+
+/// What bounds the rate of lines.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Bound {
+    /// All lines together, per second.
+    All(u32),
+    /// Lines of one place in the code.
+    Repeats,
+}
 
 /// Takes log lines. Cheap to clone.
 #[derive(Clone)]
@@ -67,6 +78,10 @@ struct Queue {
     /// Why the most recent one was lost.
     reason: String,
     budget: Option<Budget>,
+    /// Lines of one place that come again and again.
+    repeats: Option<Repeats>,
+    /// The program ends: what would be told later is told now.
+    is_ending: bool,
 }
 
 /// How many lines are allowed.
@@ -107,19 +122,16 @@ impl Budget {
 }
 
 impl Lines {
-    /// Starts the thread. `lines_per_s` bounds the rate of lines; `None` = no bound.
+    /// Starts the thread. `bound` bounds the rate of lines.
     ///
     /// # Errors
     /// If the system cannot start a thread.
-    pub(super) fn start(
-        sink: impl Sink + 'static,
-        form: Form,
-        lines_per_s: Option<u32>,
-    ) -> io::Result<Self> {
-        let queue = Queue {
-            budget: lines_per_s.map(Budget::new),
-            ..Queue::default()
-        };
+    pub(super) fn start(sink: impl Sink + 'static, form: Form, bound: Bound) -> io::Result<Self> {
+        let mut queue = Queue::default();
+        match bound {
+            Bound::All(lines_per_s) => queue.budget = Some(Budget::new(lines_per_s)),
+            Bound::Repeats => queue.repeats = Some(Repeats::new(Instant::now())),
+        }
         let shared = Arc::new(Shared {
             queue: Mutex::new(queue),
             changed: Condvar::new(),
@@ -136,7 +148,7 @@ impl Lines {
     pub(super) fn flush(&self, limit: Duration) {
         let deadline = Instant::now() + limit;
         let mut queue = self.shared.lock();
-        while !queue.is_stuck && (queue.is_writing || !queue.lines.is_empty()) {
+        while !queue.is_stuck && queue.has_work() {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 queue.is_stuck = true;
@@ -147,13 +159,36 @@ impl Lines {
         }
     }
 
+    /// Tells what would be told later, and waits as [`Lines::flush`] does.
+    pub(super) fn finish(&self, limit: Duration) {
+        self.shared.lock().is_ending = true;
+        self.shared.changed.notify_one();
+        self.flush(limit);
+    }
+
+    /// Whether an event is to be written: not if its place in the code has logged too often.
+    pub(super) fn admit(&self, event: &Event<'_>) -> bool {
+        let mut queue = self.shared.lock();
+        let Some(repeats) = &mut queue.repeats else {
+            return true;
+        };
+        let had_news = repeats.has_news();
+        let is_admitted = repeats.admit(event, Instant::now());
+        let is_news = repeats.has_news() && !had_news;
+        drop(queue);
+        if is_news {
+            self.shared.changed.notify_one();
+        }
+        is_admitted
+    }
+
     /// Reopens the destination before the next line.
     pub(super) fn reopen(&self) {
         self.shared.lock().must_reopen = true;
         self.shared.changed.notify_one();
     }
 
-    fn push(&self, line: Vec<u8>) {
+    pub(super) fn push(&self, line: Vec<u8>) {
         let mut queue = self.shared.lock();
         if let Some(budget) = &mut queue.budget
             && !budget.take(Instant::now())
@@ -199,11 +234,34 @@ impl Write for Line<'_> {
 
 impl Drop for Line<'_> {
     fn drop(&mut self) {
-        self.lines.push(std::mem::take(&mut self.text));
+        self.lines.push(one_line(std::mem::take(&mut self.text)));
         if self.is_error {
             self.lines.flush(ERROR_WAIT);
         }
     }
+}
+
+/// An event is one line, whatever its texts hold: some are from strangers, who must not be able to
+/// add lines, or to write to somebody's terminal.
+fn one_line(text: Vec<u8>) -> Vec<u8> {
+    let is_control = |byte: &u8| byte.is_ascii_control() && *byte != b'\t';
+    let (inner, end) = match text.split_last() {
+        Some((b'\n', inner)) => (inner, &b"\n"[..]),
+        _ => (&text[..], &b""[..]),
+    };
+    if !inner.iter().any(|byte| is_control(byte)) {
+        return text;
+    }
+    let mut line = Vec::with_capacity(text.len() + 16);
+    for byte in inner {
+        if is_control(byte) {
+            line.extend(byte.escape_ascii());
+        } else {
+            line.push(*byte);
+        }
+    }
+    line.extend_from_slice(end);
+    line
 }
 
 impl<'a> MakeWriter<'a> for Lines {
@@ -261,7 +319,7 @@ impl<S: Sink> Thread<S> {
             }
             let mut queue = self.shared.lock();
             queue.is_writing = false;
-            if queue.lines.is_empty() {
+            if !queue.has_work() {
                 self.shared.idle.notify_all();
             }
         }
@@ -272,8 +330,10 @@ impl<S: Sink> Thread<S> {
         let mut queue = self.shared.lock();
         loop {
             let suppressed = queue.budget.as_ref().map_or(0, |budget| budget.suppressed);
-            let has_news = queue.lost > 0 || suppressed > 0;
-            let is_idle = queue.lines.is_empty() && !queue.must_reopen;
+            let has_news = queue.lost > 0 || suppressed > 0 || queue.has_repeats();
+            let is_idle = queue.lines.is_empty()
+                && !queue.must_reopen
+                && !(queue.is_ending && queue.has_repeats());
             let (next, has_waited) = if !is_idle {
                 (queue, true)
             } else if has_news {
@@ -335,7 +395,7 @@ impl<S: Sink> Thread<S> {
     fn give_back(&self, notice: &Notice, error: &io::Error) {
         let mut queue = self.shared.lock();
         match notice {
-            Notice::Lost { lines, .. } => {
+            Notice::Lost { lines, .. } | Notice::Repeated(Report { lines, .. }) => {
                 queue.lost += lines;
                 queue.reason = error.to_string();
             }
@@ -353,9 +413,19 @@ impl<S: Sink> Thread<S> {
 enum Notice {
     Lost { lines: u64, reason: String },
     Suppressed { lines: u64 },
+    Repeated(Report),
 }
 
 impl Queue {
+    /// Whether something is being written, or has to be.
+    fn has_work(&self) -> bool {
+        self.is_writing || !self.lines.is_empty() || self.is_ending && self.has_repeats()
+    }
+
+    fn has_repeats(&self) -> bool {
+        self.repeats.as_ref().is_some_and(Repeats::has_news)
+    }
+
     fn notices(&mut self) -> Vec<Notice> {
         let mut notices = Vec::new();
         let lines = std::mem::take(&mut self.lost);
@@ -368,6 +438,10 @@ impl Queue {
             if lines > 0 {
                 notices.push(Notice::Suppressed { lines });
             }
+        }
+        if let Some(repeats) = &mut self.repeats {
+            let reports = repeats.take(Instant::now(), self.is_ending);
+            notices.extend(reports.into_iter().map(Notice::Repeated));
         }
         notices
     }
@@ -401,6 +475,24 @@ impl Notice {
                 let line = serde_json::json!({
                     "timestamp": time, "level": "WARN", "target": "tidings::security",
                     "message": "events above the rate were not logged", "event": "suppressed", "lines": lines,
+                });
+                format!("{line}\n")
+            }
+            (Self::Repeated(report), Form::Text) => {
+                let Report {
+                    lines,
+                    message,
+                    target,
+                } = report;
+                format!(
+                    "{time}  WARN tidings::log: further lines like one before were not written lines={lines} of={message:?} from={target:?}\n"
+                )
+            }
+            (Self::Repeated(report), Form::Json) => {
+                let line = serde_json::json!({
+                    "timestamp": time, "level": "WARN", "target": "tidings::log",
+                    "message": "further lines like one before were not written",
+                    "lines": report.lines, "of": report.message, "from": report.target,
                 });
                 format!("{line}\n")
             }
@@ -440,14 +532,14 @@ mod tests {
 
     impl Sink for Gate {}
 
-    fn gate(budget: Option<u32>) -> (Lines, Receiver<String>, Arc<Mutex<Option<ErrorKind>>>) {
+    fn gate(bound: Bound) -> (Lines, Receiver<String>, Arc<Mutex<Option<ErrorKind>>>) {
         let (out, seen) = sync_channel(1);
         let broken = Arc::new(Mutex::new(None));
         let sink = Gate {
             out,
             broken: broken.clone(),
         };
-        let lines = Lines::start(sink, Form::Text, budget).expect("a thread");
+        let lines = Lines::start(sink, Form::Text, bound).expect("a thread");
         (lines, seen, broken)
     }
 
@@ -456,8 +548,22 @@ mod tests {
     }
 
     #[test]
+    fn an_event_is_one_line_whatever_it_holds() {
+        for (text, line) in [
+            ("plain \u{fc}\t1\n", "plain \u{fc}\t1\n"),
+            ("no end", "no end"),
+            ("one\ntwo\r\n\n", "one\\ntwo\\r\\n\n"),
+            ("\u{1b}[31mred\u{7f}\n", "\\x1b[31mred\\x7f\n"),
+            ("\n", "\n"),
+            ("", ""),
+        ] {
+            assert_eq!(one_line(text.into()), line.as_bytes(), "{text:?}");
+        }
+    }
+
+    #[test]
     fn a_reader_that_stops_costs_lines_and_nobody_waits() {
-        let (lines, seen, _) = gate(None);
+        let (lines, seen, _) = gate(Bound::Repeats);
         let begin = Instant::now();
         let count = LINES_MAX as u64 + 500;
         for number in 0..count {
@@ -493,7 +599,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_written_is_counted_and_told_when_it_can() {
-        let (lines, seen, broken) = gate(None);
+        let (lines, seen, broken) = gate(Bound::Repeats);
         lines.push(b"one\n".to_vec());
         assert_eq!(next(&seen), "one\n");
         *broken.lock().expect("nobody panicked") = Some(ErrorKind::StorageFull);
@@ -513,7 +619,7 @@ mod tests {
 
     #[test]
     fn a_budget_is_kept_and_what_is_above_it_counted() {
-        let (lines, seen, _) = gate(Some(1));
+        let (lines, seen, _) = gate(Bound::All(1));
         for number in 0..30 {
             lines.push(format!("{number}\n").into_bytes());
         }

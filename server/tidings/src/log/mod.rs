@@ -1,6 +1,7 @@
 //! Where the log goes, and how a panic is logged.
 
 mod lines;
+mod repeats;
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -9,13 +10,14 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use tracing::{Event, Metadata};
 use tracing_subscriber::filter::{FilterExt as _, LevelFilter, filter_fn};
-use tracing_subscriber::layer::{Layer, SubscriberExt as _};
+use tracing_subscriber::layer::{Context, Filter, Layer, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Registry};
 
-use self::lines::{Lines, Sink};
+use self::lines::{Bound, Lines, Sink};
 use crate::failure::Failure;
 use crate::words::nearest;
 
@@ -27,6 +29,9 @@ const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 
 /// How long the program waits at its end for a slow log.
 const END_WAIT: Duration = Duration::from_secs(2);
+
+/// How long a text for people is waited for.
+const SHOW_WAIT: Duration = Duration::from_millis(500);
 
 /// The form of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
@@ -73,6 +78,7 @@ pub(crate) fn check_filter(filter: &str) -> Result<(), Failure> {
 }
 
 struct Log {
+    form: Form,
     main: Lines,
     security: Lines,
 }
@@ -89,8 +95,8 @@ pub(crate) fn start(plan: &Plan) -> Result<(), Failure> {
             "check the system's limits on threads",
         )
     };
-    let main = Lines::start(io::stderr(), plan.form, None).map_err(no_thread)?;
-    let rate = Some(plan.security_lines_per_s);
+    let main = Lines::start(io::stderr(), plan.form, Bound::Repeats).map_err(no_thread)?;
+    let rate = Bound::All(plan.security_lines_per_s);
     let (security, security_form) = match &plan.security {
         Some(path) => {
             let file = LogFile::open(path).map_err(|error| {
@@ -106,8 +112,9 @@ pub(crate) fn start(plan: &Plan) -> Result<(), Failure> {
     let security = security.map_err(no_thread)?;
     let filter = || EnvFilter::new(&plan.filter);
     let is_security = filter_fn(|meta| meta.target() == SECURITY);
-    let main_layer = layer(plan.form, main.clone())
-        .with_filter(filter().and(filter_fn(|meta| meta.target() != SECURITY)));
+    let others = filter_fn(|meta| meta.target() != SECURITY);
+    let main_layer =
+        layer(plan.form, main.clone()).with_filter(filter().and(others).and(Again(main.clone())));
     let security_layer = layer(security_form, security.clone());
     let security_layer = match plan.security {
         Some(_) => security_layer
@@ -121,7 +128,11 @@ pub(crate) fn start(plan: &Plan) -> Result<(), Failure> {
         .with(main_layer)
         .with(security_layer)
         .init();
-    let _ = LOG.set(Log { main, security });
+    let _ = LOG.set(Log {
+        form: plan.form,
+        main,
+        security,
+    });
     std::panic::set_hook(Box::new(log_panic));
     Ok(())
 }
@@ -133,11 +144,42 @@ pub(crate) fn reopen() {
     }
 }
 
+/// Whether people read the log, as opposed to programs.
+pub(crate) fn is_for_people() -> bool {
+    LOG.get().is_none_or(|log| log.form == Form::Text)
+}
+
+/// Shows people a text of several lines, among the lines of the log: a log that is stuck must not
+/// hold up whoever shows it.
+pub(crate) fn show(text: &str) {
+    match LOG.get() {
+        Some(log) => {
+            log.main.push(format!("{text}\n").into_bytes());
+            // Order: before whatever is printed next elsewhere.
+            log.main.flush(SHOW_WAIT);
+        }
+        None => crate::output::notice(text),
+    }
+}
+
 /// Waits for pending lines, but not for a reader that has stopped.
 pub(crate) fn finish() {
     if let Some(log) = LOG.get() {
-        log.main.flush(END_WAIT);
-        log.security.flush(END_WAIT);
+        log.main.finish(END_WAIT);
+        log.security.finish(END_WAIT);
+    }
+}
+
+/// Leaves out what one place in the code logs again and again.
+struct Again(Lines);
+
+impl<S> Filter<S> for Again {
+    fn enabled(&self, _: &Metadata<'_>, _: &Context<'_, S>) -> bool {
+        true
+    }
+
+    fn event_enabled(&self, event: &Event<'_>, _: &Context<'_, S>) -> bool {
+        self.0.admit(event)
     }
 }
 

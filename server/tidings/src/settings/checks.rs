@@ -27,6 +27,22 @@ pub(super) fn security_log_rate(count: &u32, _name: &str) -> Result<(), Failure>
     at_least_one(*count > 0, "security-log-rate", why)
 }
 
+/// Where spans go.
+pub(super) fn otlp_endpoint(endpoint: &String, _name: &str) -> Result<(), Failure> {
+    crate::otlp::check_endpoint(endpoint).map(drop)
+}
+
+/// The share of traces that are sent.
+pub(super) fn otlp_sample(share: &f64, _name: &str) -> Result<(), Failure> {
+    if (0.0..=1.0).contains(share) {
+        return Ok(());
+    }
+    Err(Failure::new(
+        format!("{share} is no share of traces"),
+        "give --otlp-sample a number from 0 to 1, for example 0.1 for every tenth",
+    ))
+}
+
 fn at_least_one(is_so: bool, option: &str, otherwise: &str) -> Result<(), Failure> {
     if is_so {
         return Ok(());

@@ -355,6 +355,19 @@ settings! {
     /// counted [default: 200]
     #[arg(env = "TIDINGS_SECURITY_LOG_RATE", value_name = "NUMBER")]
     security_log_rate: u32 = SECURITY_LOG_RATE => checks::security_log_rate;
+
+    /// OpenTelemetry collector that is sent spans of API calls, logins, store commits and webhooks,
+    /// by OTLP over HTTP, for example http://127.0.0.1:4318 [default: none]
+    ///
+    /// Headers, such as the key of a hosted collector, are taken from the variable
+    /// OTEL_EXPORTER_OTLP_HEADERS.
+    #[arg(env = "TIDINGS_OTLP_ENDPOINT", value_name = "URL")]
+    otlp_endpoint: String => checks::otlp_endpoint;
+
+    /// Share of the traces that begin here of which spans are sent, 0 to 1; a caller who brings a
+    /// trace along has decided about it [default: 1]
+    #[arg(env = "TIDINGS_OTLP_SAMPLE", value_name = "SHARE")]
+    otlp_sample: f64 = 1.0 => checks::otlp_sample;
 }
 
 impl Settings {
@@ -366,6 +379,14 @@ impl Settings {
     /// Whether the settings give keys of the API.
     pub(crate) fn has_api_keys(&self) -> bool {
         self.api_key.iter().flatten().next().is_some()
+    }
+
+    /// Which spans are sent where; `None` = none are.
+    pub(crate) fn otlp_plan(&self) -> Option<crate::otlp::Plan> {
+        Some(crate::otlp::Plan {
+            endpoint: self.otlp_endpoint.clone()?,
+            sample: self.otlp_sample(),
+        })
     }
 
     /// What to log, and where.

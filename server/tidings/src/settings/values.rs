@@ -155,6 +155,12 @@ mod shown {
         }
     }
 
+    impl Shown for f64 {
+        fn shown(&self) -> String {
+            self.to_string()
+        }
+    }
+
     impl Shown for u16 {
         fn shown(&self) -> String {
             self.to_string()

@@ -9,8 +9,15 @@ use crate::words::nearest;
 
 const PREFIX: &str = "TIDINGS_";
 
-/// Variables of our other programs: the SDKs read the first, tests and tools the second.
-const OTHERS: [&str; 2] = ["TIDINGS_ENDPOINT", "TIDINGS_BIN"];
+/// Variables of our other programs: the SDKs read the first, tests and tools the second, commands
+/// for people the others.
+const OTHERS: [&str; 5] = [
+    "TIDINGS_ENDPOINT",
+    "TIDINGS_BIN",
+    "TIDINGS_URL",
+    "TIDINGS_KEY",
+    "TIDINGS_CONTEXT",
+];
 
 /// Finds variables that look like settings and are not: a near miss of a known one is an error, any
 /// other a warning.

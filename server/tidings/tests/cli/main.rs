@@ -5,9 +5,12 @@
 
 mod apps;
 mod keys;
+mod log_lines;
 mod media;
 mod numbers;
+mod otlp;
 mod output;
+mod people;
 mod place;
 mod revoke;
 mod running;
@@ -87,6 +90,24 @@ fn help_texts() {
         ("help-media.txt", &["media", "--help"]),
         ("help-doctor.txt", &["doctor", "--help"]),
         ("help-reference.txt", &["reference", "--help"]),
+        ("help-top.txt", &["top", "--help"]),
+        ("help-status.txt", &["status", "--help"]),
+        ("help-who.txt", &["who", "--help"]),
+        ("help-user.txt", &["user", "--help"]),
+        ("help-channels.txt", &["channels", "--help"]),
+        ("help-channel.txt", &["channel", "--help"]),
+        ("help-events.txt", &["events", "--help"]),
+        ("help-tail.txt", &["tail", "--help"]),
+        ("help-pub.txt", &["pub", "--help"]),
+        ("help-sub.txt", &["sub", "--help"]),
+        ("help-ask.txt", &["ask", "--help"]),
+        ("help-kick.txt", &["kick", "--help"]),
+        ("help-ban.txt", &["ban", "--help"]),
+        ("help-unban.txt", &["unban", "--help"]),
+        ("help-bans.txt", &["bans", "--help"]),
+        ("help-bench.txt", &["bench", "--help"]),
+        ("help-context.txt", &["context", "--help"]),
+        ("help-context-add.txt", &["context", "add", "--help"]),
     ] {
         let output = run(arguments);
         assert!(output.status.success(), "{arguments:?}");
@@ -318,9 +339,19 @@ fn the_guide_lists_the_settings() {
 }
 
 #[test]
-fn completions_and_man_pages_are_made() {
-    let bash = text(&run(&["reference", "completions", "bash"]).stdout);
-    assert!(bash.contains("--data-dir"), "{bash}");
+fn the_guide_lists_the_commands() {
+    let output = run(&["reference", "commands"]);
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../site/guide/commands.md");
+    let made = text(&output.stdout);
+    if std::env::var_os("UPDATE_EXPECTED").is_some() {
+        std::fs::write(&page, &made).expect("the page is written");
+    }
+    let there = std::fs::read_to_string(&page).unwrap_or_default();
+    assert_eq!(made, there, "the page {} is stale", page.display());
+}
+
+#[test]
+fn man_pages_are_made() {
     let folder = tempfile::tempdir().expect("a folder");
     let to = folder.path().to_str().expect("a plain path");
     assert!(run(&["reference", "man", "--to", to]).status.success());

@@ -8,7 +8,7 @@ use std::time::Instant;
 use crate::{APP, PATIENCE, Running, run, succeed, text, tidings, until};
 
 /// A running server whose log goes to `log`.
-fn serve_with(data: &str, log: Stdio, options: &[&str]) -> (Running, String) {
+pub(crate) fn serve_with(data: &str, log: Stdio, options: &[&str]) -> (Running, String) {
     let mut child = tidings(&["serve", "--dev", "--listen", "127.0.0.1:0", "--hubs", "1"])
         .args(["--disk-reserve", "0", "--data-dir", data])
         .args(options)
@@ -38,7 +38,7 @@ fn check_alive(child: &mut Child, data: &str) {
     assert!(child.try_wait().expect("a state").is_none());
 }
 
-fn data_dir(folder: &tempfile::TempDir) -> String {
+pub(crate) fn data_dir(folder: &tempfile::TempDir) -> String {
     let path = folder.path().join("data");
     path.to_str().expect("a plain path").to_owned()
 }
@@ -100,6 +100,68 @@ fn a_log_reader_that_stops_reading_holds_nobody_up() {
     // What the pipe did not hold was lost, or else nobody would have been held up.
     let seen = text(&log).matches("the apps stay as they were").count();
     assert!((1..40).contains(&seen), "{seen} of 40 in {size} bytes");
+}
+
+#[test]
+fn a_log_that_was_closed_before_the_start_costs_the_log_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = data_dir(&folder);
+    let program = env!("CARGO_BIN_EXE_tidings");
+    let mut child = std::process::Command::new("sh")
+        .args(["-c", "exec \"$@\" 2>&-", "sh", program, "serve", "--dev"])
+        .args(["--listen", "127.0.0.1:0", "--hubs", "1", "--log", "debug"])
+        .args(["--disk-reserve", "0", "--data-dir", &data])
+        .env_clear()
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .map(Running)
+        .expect("the program runs");
+    let mut ready = String::new();
+    BufReader::new(child.0.stdout.take().expect("a pipe"))
+        .read_line(&mut ready)
+        .expect("the program says that it is ready");
+    assert!(ready.starts_with("tidings is ready"), "{ready}");
+    for _ in 0..3 {
+        reload(&data);
+    }
+    check_alive(&mut child.0, &data);
+}
+
+#[test]
+fn lines_that_come_again_and_again_are_summed_up_and_each_is_an_object() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = data_dir(&folder);
+    let path = folder.path().join("log");
+    let log = fs::File::create(&path).expect("a file");
+    let (mut server, _) = serve_with(&data, log.into(), &["--log-format", "json"]);
+    const RELOADS: u64 = 40;
+    for _ in 0..RELOADS {
+        reload(&data);
+    }
+    let pid = server.0.id().to_string();
+    let killed = std::process::Command::new("kill")
+        .args(["-TERM", &pid])
+        .status();
+    assert!(killed.expect("kill runs").success());
+    until("the server has ended", || {
+        server.0.try_wait().expect("a state").is_some()
+    });
+    let text = fs::read_to_string(&path).expect("a log");
+    let (mut written, mut summed_up) = (0, 0);
+    for line in text.lines() {
+        let line: serde_json::Value = serde_json::from_str(line).expect(line);
+        for field in ["timestamp", "level", "target", "message"] {
+            assert!(line[field].is_string(), "{field} of {line}");
+        }
+        written += u64::from(line["message"] == "the apps were reloaded");
+        if line["of"] == "the apps were reloaded" {
+            assert_eq!(line["from"], "tidings::serve", "{line}");
+            summed_up += line["lines"].as_u64().expect("a number");
+        }
+    }
+    assert!(written < RELOADS && summed_up > 0, "{written}: {text}");
+    assert_eq!(written + summed_up, RELOADS, "{text}");
 }
 
 #[test]

@@ -222,6 +222,20 @@ pub const TOKEN_BYTES_MAX: usize = 4096;
 pub const TOKEN_OVERSTAY_S: usize = 86400;
 /// A client is warned this long before its session's token expires. Source: rtm 7.3.
 pub const TOKEN_WARNING_MS: u64 = 30000;
+/// Bytes of the steps that a hub keeps of one app; above, those of the oldest messages go. Source: ours.
+pub const TRACE_BYTES_MAX: usize = 1048576;
+/// Steps of messages are kept, and go on being noted, for this long after the end of the trace. Source: ours.
+pub const TRACE_KEPT_MS: u64 = 3600000;
+/// Longest time for which a trace is on. Source: ours.
+pub const TRACE_LONGEST_MS: u64 = 3600000;
+/// Steps that a hub keeps of one message; further confirmations are counted together, other steps are left out. Source: ours.
+pub const TRACE_STEPS_MAX: usize = 256;
+/// Frames of traced messages in clients' hands of which a hub notes the confirmation; further ones are not followed. Source: ours.
+pub const TRACE_WAITS_MAX: usize = 10000;
+/// Apps of a node with traces that are on, or with steps that are kept. Source: ours.
+pub const TRACED_APPS_MAX: usize = 16;
+/// Traces of messages that are on in one app. Source: ours.
+pub const TRACES_PER_APP_MAX: usize = 16;
 /// Keys and values of one user together. Source: rtm 2.1.
 pub const USER_ATTRIBUTES_BYTES_MAX: usize = 16384;
 /// Most server memory for one HTTP connection without a token. Source: contract 6.2.

@@ -220,6 +220,20 @@ export const TOKEN_BYTES_MAX = 4096;
 export const TOKEN_OVERSTAY_S = 86400;
 /** A client is warned this long before its session's token expires. Source: rtm 7.3. */
 export const TOKEN_WARNING_MS = 30000;
+/** Bytes of the steps that a hub keeps of one app; above, those of the oldest messages go. Source: ours. */
+export const TRACE_BYTES_MAX = 1048576;
+/** Steps of messages are kept, and go on being noted, for this long after the end of the trace. Source: ours. */
+export const TRACE_KEPT_MS = 3600000;
+/** Longest time for which a trace is on. Source: ours. */
+export const TRACE_LONGEST_MS = 3600000;
+/** Steps that a hub keeps of one message; further confirmations are counted together, other steps are left out. Source: ours. */
+export const TRACE_STEPS_MAX = 256;
+/** Frames of traced messages in clients' hands of which a hub notes the confirmation; further ones are not followed. Source: ours. */
+export const TRACE_WAITS_MAX = 10000;
+/** Apps of a node with traces that are on, or with steps that are kept. Source: ours. */
+export const TRACED_APPS_MAX = 16;
+/** Traces of messages that are on in one app. Source: ours. */
+export const TRACES_PER_APP_MAX = 16;
 /** Keys and values of one user together. Source: rtm 2.1. */
 export const USER_ATTRIBUTES_BYTES_MAX = 16384;
 /** Most server memory for one HTTP connection without a token. Source: contract 6.2. */
