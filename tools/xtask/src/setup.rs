@@ -173,6 +173,12 @@ pub(crate) fn own_clock() -> Result<()> {
     install(&["libfaketime"]).context("libfaketime is missing; install it")
 }
 
+/// What makes a disk slow and a clock wrong for one program.
+pub(crate) fn disturbers() -> Result<()> {
+    own_clock()?;
+    install_missing(&[("strace", "strace")]).context("it makes a disk slow")
+}
+
 /// Programs that inspect a Debian package and a systemd unit: from Debian's packages where they are
 /// missing.
 pub(crate) fn packaging() -> Result<()> {

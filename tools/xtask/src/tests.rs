@@ -138,6 +138,7 @@ fn javascript() -> Result<()> {
     setup::openssl()?;
     setup::proxies()?;
     setup::languages()?;
+    setup::disturbers()?;
     // Follows the guide's pages to the letter.
     run("site/guide", "npm", &["test"])
 }
