@@ -22,6 +22,7 @@ pub mod hostile;
 mod hubs;
 mod idempotency;
 pub mod keys;
+pub mod login;
 mod openapi;
 pub mod params;
 pub mod problem;
@@ -59,6 +60,7 @@ use self::admin::Admin;
 use self::auth::Caller;
 use self::desk::Desks;
 use self::keys::AllKeys;
+use self::login::{LoginParts, Logins};
 use self::request_id::RequestIds;
 use self::stored::Stored;
 
@@ -118,6 +120,8 @@ pub struct Api {
     handle_key: [u8; 32],
     /// Set once, by whoever serves it; without, their routes answer 503.
     webhooks: OnceLock<Webhooks>,
+    /// Set once, where people can log in without a key.
+    logins: OnceLock<Logins>,
     /// Replaced as a whole; held for the time of a copy of the pointer.
     apps: RwLock<Arc<Apps>>,
     settings: Settings,
@@ -153,6 +157,7 @@ impl Api {
             admin,
             channel_lists: admin::Lists::default(),
             webhooks: OnceLock::new(),
+            logins: OnceLock::new(),
             apps: RwLock::new(apps),
             events: Events::new(store.clone()),
             stored: Stored::new(store),
@@ -193,6 +198,16 @@ impl Api {
     /// From now on, apps have webhooks. Only the first call counts.
     pub fn set_webhooks(&self, webhooks: Webhooks) {
         let _ = self.webhooks.set(webhooks);
+    }
+
+    /// From now on, people can log in without a key. Only the first call counts.
+    pub fn set_login(&self, parts: LoginParts) {
+        let _ = self.logins.set(Logins::new(parts, &self.handle_key));
+    }
+
+    /// How people log in, where they can.
+    pub(crate) fn logins(&self) -> Option<&Logins> {
+        self.logins.get()
     }
 
     /// Milliseconds since the start.

@@ -5,19 +5,21 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::header::{CACHE_CONTROL, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use axum::http::header::{
+    AUTHORIZATION, CACHE_CONTROL, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS,
+};
 use axum::http::{Response, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::routing::any;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
 
-use crate::auth::{Caller, authenticate, check_method};
+use crate::auth::{Caller, Principal, authenticate, check_method};
 use crate::desk::{Begun, Kind, Left};
 use crate::problem::{Convention, Fault};
 use crate::reach::{Stranger, app_in, reachable_named, unknown_app};
 use crate::routes::Routes;
-use crate::{Api, Shared, admin, hosted, request_id, v1, webhooks};
+use crate::{Api, Shared, admin, hosted, login, request_id, v1, webhooks};
 
 /// Whether a path is the API's.
 pub fn is_path(path: &str) -> bool {
@@ -47,6 +49,7 @@ pub(crate) fn routes() -> Routes {
         .merge(admin::routes())
         .merge(admin::hosted_routes())
         .merge(webhooks::routes())
+        .merge(login::routes())
 }
 
 /// Answers shorter than this are not compressed: receipts of messages above all.
@@ -116,6 +119,13 @@ fn admit(
         return Ok(None);
     }
     let stranger = request.extensions().get::<Arc<dyn Stranger>>().cloned();
+    if login::is_public(path) {
+        let detail = "logins were begun too often from this address";
+        return match stranger.map(|stranger| stranger.check()) {
+            Some(Err(wait_ms)) => Err(Fault::too_often(detail, wait_ms)),
+            _ => Ok(None),
+        };
+    }
     if let Some(Err(wait_ms)) = stranger.as_ref().map(|stranger| stranger.check()) {
         let detail = "wrong credentials were shown too often from this address";
         return Err(Fault::too_often(detail, wait_ms));
@@ -125,6 +135,7 @@ fn admit(
     let apps = api.apps();
     let now_s = api.unix_ms() / 1_000;
     let found = authenticate(&*api.keys, &apps, now_s, app, request.headers());
+    let found = found.or_else(|fault| by_login(api, request).ok_or(fault));
     let principal = match (found, &stranger) {
         (Ok(principal), stranger) => {
             if let Some(stranger) = stranger {
@@ -139,7 +150,9 @@ fn admit(
             return Err(fault);
         }
     };
-    check_method(&principal, request.method())?;
+    if path != "/api/v1/login/end" {
+        check_method(&principal, request.method())?;
+    }
     let mut begun = None;
     if let Some(named) = named {
         let app = reachable_named(&principal, named)?;
@@ -172,6 +185,16 @@ fn admit(
     }
     request.extensions_mut().insert(principal);
     Ok(begun)
+}
+
+/// Who calls by a login at the console. Whoever shows other credentials is judged by those.
+fn by_login(api: &Api, request: &Request) -> Option<Principal> {
+    let headers = request.headers();
+    if headers.contains_key(AUTHORIZATION) {
+        return None;
+    }
+    let entry = api.logins()?.admit(headers, api.mono_ms())?;
+    Some(Principal::Key(entry))
 }
 
 /// Whether a call is about the app as the registry has it, also while it is not served: its handler

@@ -83,6 +83,7 @@ export default defineConfig({
         items: [
           { text: 'Running it', link: '/running' },
           { text: 'Capacity and cost', link: '/capacity' },
+          { text: 'The console', link: '/console' },
           { text: 'Backups', link: '/backups' },
           { text: 'The security log', link: '/security-log' },
           { text: 'Upgrading', link: '/upgrading' },
