@@ -17,7 +17,7 @@ export const SCRIPT = '<script>hacked = 1</script><img src=x onerror="hacked = 1
 /** Names of users and channels: what is allowed there. */
 export const USER = '<img src=x onerror=hacked=1>';
 export const LONG = 'w'.repeat(64);
-export const CHANNEL = '<b onmouseover=hacked=1>{{7*7}}';
+export const CHANNEL = '<b onmouseover=hacked=1>{{7+7}}';
 
 const SEEN_WITHIN_MS = 15_000;
 
@@ -133,6 +133,7 @@ export async function populate(server) {
   const admin = new Backend(server.origin, server.key);
   const { id: app } = await admin.call('POST', '/apps', { name: `Shop ${TURNED}`, open: true });
   const of = `/apps/${app}`;
+  await admin.call('PATCH', of, { settings: { channel_message_events: true } });
   const at = (name) => encodeURIComponent(name);
   const clients = [];
   for (const user of [USER, LONG, 'alice']) {

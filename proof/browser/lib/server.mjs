@@ -106,7 +106,6 @@ export class Server {
       started.once('exit', (code, signal) => fail(`has ended with ${signal ?? code}`));
       lines.on('line', (line) => {
         this.#note(line);
-        this.key = /tdk_\S+/.exec(line)?.[0] ?? this.key;
         const ready = READY.exec(line);
         if (!ready) return;
         clearTimeout(timer);
@@ -122,6 +121,7 @@ export class Server {
   }
 
   #note(line) {
+    this.key ||= /^\s+(tdk_\S+)$/.exec(line)?.[1] ?? '';
     this.#log.push(line);
     if (this.#log.length > 40) this.#log.shift();
   }

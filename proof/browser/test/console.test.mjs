@@ -126,7 +126,7 @@ test('a user is found, looked at, disconnected and banned, and the ban is lifted
   const gone = new Promise((resolve) => world.clients[1].once('ConnectionStateChanged', (state) => resolve(state)));
   await operator.opens('apps', world.app, 'users', LONG);
   await operator.does('Ban', { fields: { For: '3600', Why: SCRIPT } });
-  await operator.sees(/Banned; 1 session was ended/);
+  await operator.sees('The user is banned, and no session is left.');
   assert.equal(await gone, 'ABORTED');
   await operator.sees('No session now.');
   await operator.opens('apps', world.app, 'bans');
@@ -245,7 +245,7 @@ test('the token tool says why a token is not good', async () => {
 
 test('a limited key sees its app only, and one that reads has no buttons that write', async () => {
   const limited = await arrive(world.limited);
-  await limited.sees('Your key sees 1 apps');
+  await limited.sees('What your key reaches: one app.');
   for (const page of ['keys', 'nodes', 'audit']) {
     await limited.opens(page);
     await limited.sees('This page is about the whole server');

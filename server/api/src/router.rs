@@ -6,7 +6,8 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{
-    AUTHORIZATION, CACHE_CONTROL, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS,
+    AUTHORIZATION, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, WWW_AUTHENTICATE,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{Response, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
@@ -84,6 +85,7 @@ fn is_public(path: &str) -> bool {
 async fn serve(State(api): State<Shared>, mut request: Request, next: Next) -> Response<Body> {
     let id = api.request_ids.of(request.headers());
     let convention = Convention::of(request.uri().path());
+    let is_by_script = is_by_script(request.headers());
     request.extensions_mut().insert(id.clone());
     let mut left = None;
     let mut response = match admit(&api, &mut request, &mut left) {
@@ -102,10 +104,20 @@ async fn serve(State(api): State<Shared>, mut request: Request, next: Next) -> R
         .entry(CACHE_CONTROL)
         .or_insert(HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if is_by_script && headers.contains_key(WWW_AUTHENTICATE) {
+        // With Basic, the browser would ask whoever sits there for a name and a word.
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
     if let Some(left) = &left {
         Left::tell(left, headers);
     }
     response
+}
+
+/// Whether a page's script asks, and not a person by an address, or a program.
+fn is_by_script(headers: &HeaderMap) -> bool {
+    let mode = headers.get("sec-fetch-mode");
+    mode.is_some_and(|mode| mode != "navigate") || headers.contains_key(login::CSRF)
 }
 
 /// Finds who calls, and whether the app's rates allow it: before anything else is looked at.

@@ -9,7 +9,7 @@ import { kept, sessionOf, SessionProvider, type Me, type Session } from './sessi
 import { Failure } from './ui/state';
 
 interface CookieLogin {
-  csrf: string;
+  csrf: string | null;
 }
 
 function Console() {
@@ -49,7 +49,7 @@ function Console() {
       if (key !== undefined) await enter({ kind: 'key', key });
       else {
         const login = await new Api(undefined).get<CookieLogin>('/login/session');
-        await enter({ kind: 'login', csrf: login.csrf });
+        if (login.csrf !== null) await enter({ kind: 'login', csrf: login.csrf });
       }
     } catch (error) {
       const problem = Problem.of(error);

@@ -57,8 +57,8 @@ pub(crate) struct OfferedServer {
 /// A login.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct LoginSession {
-    /// Goes with every call, in the header `x-tidings-csrf`.
-    csrf: String,
+    /// Goes with every call, in the header `x-tidings-csrf`; null = nobody is logged in.
+    csrf: Option<String>,
 }
 
 /// Tells whether people can log in without a key; needs no key.
@@ -164,12 +164,13 @@ pub(crate) async fn callback(
     ),
 )]
 pub(crate) async fn session(State(api): State<Shared>, headers: HeaderMap) -> Answer {
-    let nobody = || Fault::unauthorized("no_login", "nobody is logged in in this browser");
-    let logins = api.logins().ok_or_else(nobody)?;
-    let secret = logins.place.session_in(&headers).ok_or_else(nobody)?;
-    let session = logins.sessions.find(secret, api.mono_ms());
-    let csrf = session.ok_or_else(nobody)?.csrf;
-    json(&LoginSession { csrf })
+    let session = api.logins().and_then(|logins| {
+        let secret = logins.place.session_in(&headers)?;
+        logins.sessions.find(secret, api.mono_ms())
+    });
+    json(&LoginSession {
+        csrf: session.map(|session| session.csrf),
+    })
 }
 
 /// Ends the login that the cookie shows.

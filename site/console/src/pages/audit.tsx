@@ -69,7 +69,7 @@ export function Audit({ query }: { query: URLSearchParams }) {
               columns={[
                 { title: 'Time', cell: (entry) => <time class="nowrap">{instant(entry.at_ms).slice(0, 19)}</time> },
                 { title: 'By', cell: (entry) => <Name text={entry.by} chars={40} /> },
-                { title: 'Action', cell: (entry) => <Name text={decoded(entry.action)} chars={200} /> },
+                { title: 'Action', cell: (entry) => <Name text={shortened(entry)} chars={200} /> },
                 { title: 'App', cell: (entry) => entry.app && <a href={to(['apps', entry.app])}>{entry.app.slice(0, 8)}…</a> },
                 { title: 'From', cell: (entry) => entry.address && <code>{entry.address}</code> },
                 { title: 'More', cell: (entry) => <Change entry={entry} /> },
@@ -92,6 +92,12 @@ function Change({ entry }: { entry: Entry }) {
       {after !== undefined && <><p class="quiet">After</p><Json value={after} /></>}
     </details>
   );
+}
+
+/** Without what the column of the app says. */
+function shortened({ action, app }: Entry): string {
+  const plain = decoded(action).replace('/api/v1/', '/');
+  return app === undefined ? plain : plain.replace(`/apps/${app}/`, '/');
 }
 
 function decoded(text: string): string {

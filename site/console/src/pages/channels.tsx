@@ -76,7 +76,7 @@ export function Channel({ app, channel }: { app: string; channel: string }) {
             </p>
             <Members app={app} channel={channel} />
             <Section title="Live">
-              <Tail app={app} keep={(event) => event.channel === channel} types="" />
+              <Tail app={app} keep={(event) => event.channel === channel} types="" awaited={['channel_message_events']} />
             </Section>
             <AttributesSection app={app} owner={['channels', channel]} />
           </>

@@ -1,9 +1,11 @@
 /** What happens in an app, as it happens. */
 import { useEffect, useRef, useState } from 'preact/hooks';
-import type { AppEvent, Problem } from '../api';
+import { path, type AppEvent, type Problem } from '../api';
 import { bytes, clock, instant } from '../format';
+import { useLoad } from '../load';
 import { go, to } from '../router';
 import { useSession } from '../session';
+import type { AppRecord } from './apps';
 import { Filter } from '../ui/act';
 import { Failure, Sheet } from '../ui/state';
 import { Table } from '../ui/table';
@@ -44,7 +46,18 @@ export function Events({ app, query }: { app: string; query: URLSearchParams }) 
   );
 }
 
-export function Tail({ app, types, keep }: { app: string; types: string; keep: (event: AppEvent) => boolean }) {
+export function Tail({
+  app,
+  types,
+  keep,
+  awaited = ['peer_message_events', 'channel_message_events'],
+}: {
+  app: string;
+  types: string;
+  keep: (event: AppEvent) => boolean;
+  /** Settings without which somebody might wait here for nothing. */
+  awaited?: readonly string[];
+}) {
   const { api } = useSession();
   const [lines, setLines] = useState<AppEvent[]>([]);
   const [state, setState] = useState<'opening' | 'open' | 'lost'>('opening');
@@ -93,6 +106,7 @@ export function Tail({ app, types, keep }: { app: string; types: string; keep: (
         </button>
       </p>
       {problem && <Failure problem={problem} />}
+      {['', 'message.*'].includes(types) && <Unheard app={app} awaited={awaited} />}
       <Table
         label="Events, the newest first"
         rows={lines}
@@ -107,6 +121,21 @@ export function Tail({ app, types, keep }: { app: string; types: string; keep: (
         ]}
       />
     </>
+  );
+}
+
+/** Events that the app does not ask for. */
+function Unheard({ app, awaited }: { app: string; awaited: readonly string[] }) {
+  const { api } = useSession();
+  const record = useLoad(`app ${app}`, (signal) => api.get<AppRecord>(path`/apps/${app}`, {}, signal));
+  const settings = record.data?.settings ?? {};
+  const off = awaited.filter((name) => settings[name] === false);
+  if (off.length === 0) return null;
+  const kinds = off.map((name) => name.replace('_message_events', ' messages')).join(' and ');
+  return (
+    <p class="hint">
+      {kinds} are not among the events of this app, because it has {off.map((name, at) => <>{at > 0 && ' and '}<code>{name}</code></>)} off.
+    </p>
   );
 }
 

@@ -46,7 +46,7 @@ interface Stats {
   at_ms: number;
   uptime_s: number;
   memory_bytes: number | null;
-  store_accepts: boolean | string;
+  store_accepts: 'everything' | 'deletions' | 'nothing';
   hubs: Hub[];
   silent_hubs: number;
   apps: AppNumbers[];
@@ -106,9 +106,10 @@ function ServerOverview() {
                 {stats.silent_hubs} of the hubs did not answer in time: busy, or stuck.
               </p>
             )}
-            {stats.store_accepts !== true && stats.store_accepts !== 'accepts' && (
+            {stats.store_accepts !== 'everything' && (
               <p class="notice bad" role="alert">
-                The store does not accept writes: offline messages, histories and attributes are refused.
+                The store accepts {stats.store_accepts === 'deletions' ? 'deletions only' : 'nothing'}: messages to
+                be stored, attributes and files are refused. The page of nodes says why.
               </p>
             )}
             <div class="plots">
@@ -206,7 +207,7 @@ function AppsOverview() {
   const { api, me } = useSession();
   const apps = useLoad('apps', (signal) => api.get<{ items: AppRecord[] }>('/apps', { limit: 100 }, signal));
   return (
-    <Sheet title="Overview" lead={`Your key sees ${me.apps?.length ?? 'all'} apps; figures of the whole server need a key for all of them.`}>
+    <Sheet title="Overview" lead={`What your key reaches: ${me.apps?.length === 1 ? 'one app' : `${me.apps?.length ?? 'all'} apps`}. Figures of the whole server need a key for all apps.`}>
       <Shown of={apps}>
         {({ items }) =>
           items.length === 0 ? (
@@ -216,7 +217,7 @@ function AppsOverview() {
               {items.slice(0, 12).map((app) => (
                 <Section
                   key={app.id}
-                  title={app.name === '' ? app.id : app.name}
+                  title={<Name text={app.name === '' ? app.id : app.name} />}
                   actions={<a class="button plain" href={to(['apps', app.id])}>Open</a>}
                 >
                   <Use app={app.id} />

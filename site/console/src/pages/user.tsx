@@ -108,7 +108,11 @@ function UserActions({ app, user, done }: { app: string; user: string; done: () 
         lead="All sessions end, and new logins are refused for the time. The page of bans has finer rules."
         isGrave
         fields={[{ name: 'seconds', label: 'For', type: 'select', options: BAN_TIMES, value: '86400' }, REASON]}
-        run={async ({ reason, seconds }) => `Banned; ${await end({ reason, ban_seconds: Number(seconds) })}.`}
+        run={async ({ reason, seconds }) => {
+          // The ban itself ends the sessions, so that none may be left to end.
+          await end({ reason, ban_seconds: Number(seconds) });
+          return 'The user is banned, and no session is left.';
+        }}
         done={done}
       />
       {isAdmin && (

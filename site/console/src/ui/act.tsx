@@ -182,9 +182,11 @@ export function Input({ field, wrong = false }: { field: Field; wrong?: boolean 
     <div class={type === 'check' ? 'field check' : 'field'}>
       <label for={id}>{label}</label>
       {type === 'select' ? (
-        <select {...shared} defaultValue={value}>
-          {options.map(([value, text]) => (
-            <option value={value}>{text}</option>
+        <select {...shared}>
+          {options.map(([choice, text]) => (
+            <option value={choice} selected={choice === value}>
+              {text}
+            </option>
           ))}
         </select>
       ) : type === 'area' ? (

@@ -31,7 +31,7 @@ export function push(samples: Sample[], sample: Sample): void {
 }
 
 export function useSeries<T>(make: () => T): T {
-  const series = useRef<T>(undefined);
+  const series = useRef<T>();
   series.current ??= make();
   return series.current;
 }

@@ -95,12 +95,12 @@ export function Section({
   actions,
   children,
 }: {
-  title: string;
+  title: ComponentChildren;
   actions?: ComponentChildren;
   children: ComponentChildren;
 }) {
   return (
-    <section class="section" aria-label={title}>
+    <section class="section">
       <header class="section-head">
         <h2>{title}</h2>
         {actions && <div class="actions">{actions}</div>}
