@@ -10,6 +10,7 @@ export class User {
   heard = [];
   states = [];
   #client;
+  #channels = new Map();
   #news = new EventEmitter();
 
   static async login(address, app, uid, token) {
@@ -31,6 +32,17 @@ export class User {
     const joined = this.#client.createChannel(channel);
     joined.on('ChannelMessage', ({ text }, from) => this.#hear({ channel, from, text }));
     await joined.join();
+    this.#channels.set(channel, joined);
+  }
+
+  /** Sends to a channel that was joined. */
+  async say(channel, text) {
+    await this.#channels.get(channel).sendMessage({ text });
+  }
+
+  /** Sends to another user. */
+  async send(peer, text) {
+    await this.#client.sendMessageToPeer({ text }, peer);
   }
 
   /** Sends to another user, who need not be there. */
