@@ -55,9 +55,10 @@ fn commands() -> String {
     let mut command = Cli::command().disable_help_subcommand(true);
     command.build();
     let mut out = String::from(
-        "<!-- Made by `tidings reference commands`; a test compares it. Do not edit. -->\n\n# Commands\n\n",
+        "<!-- Made by `tidings reference commands`; a test compares it. Do not edit. -->\n\n\
+         # Commands\n\n",
     );
-    out += include_str!("people/commands.md");
+    out += include_str!("people/commands.md.in");
     let who = command.find_subcommand("who").into_iter();
     let server = who
         .flat_map(clap::Command::get_arguments)
