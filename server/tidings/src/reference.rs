@@ -86,7 +86,8 @@ fn describe_command(out: &mut String, command: &clap::Command, parent: &str) {
         let _ = writeln!(out, "\nAs for its options, {text}.");
         return;
     }
-    if !command.has_subcommands() {
+    // A command may do something itself besides what those below it do.
+    if !command.is_subcommand_required_set() {
         let usage = command.clone().render_usage().to_string();
         let _ = writeln!(
             out,
