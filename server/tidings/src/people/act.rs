@@ -192,8 +192,13 @@ pub(super) fn told(ban: &Value) -> String {
         }
     }
     let rights = ban["privileges"].as_array().into_iter().flatten();
-    let rights: Vec<_> = rights.filter_map(Value::as_str).map(shown).collect();
-    told += &format!(" may not {}", rights.join(", ").replace('_', " "));
+    let rights = rights.filter_map(Value::as_str).map(|right| match right {
+        "login" => "log in".to_owned(),
+        "join_channel" => "join".to_owned(),
+        "send_message" => "send".to_owned(),
+        other => shown(other).replace('_', " "),
+    });
+    told += &format!(" may not {}", rights.collect::<Vec<_>>().join(", "));
     match ban["until_ms"].as_u64() {
         Some(until_ms) => told += &format!(" until {}", at(until_ms)),
         None => told += ", without an end",

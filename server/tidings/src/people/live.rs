@@ -361,7 +361,7 @@ async fn listen(arguments: &SubArguments, events: &mut Events) -> Result<(), Fai
                 if state == tidings_client::ConnectionState::Aborted {
                     return Err(Failure::new(
                         format!("the login has ended: {reason}"),
-                        "another login of the same user ends this one; a ban does too",
+                        "a kick, a ban or another login of the same user ends it",
                     ));
                 }
                 if state == tidings_client::ConnectionState::Reconnecting {

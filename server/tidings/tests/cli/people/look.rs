@@ -86,7 +86,7 @@ fn somebody_is_thrown_out_and_kept_out() {
     assert!(error.contains("bob is not in the channel"), "{error}");
     let ban = place.succeed(&["ban", "bob", "--for", "1h", "--note", "too \u{202e}loud"]);
     assert!(
-        ban.starts_with("ban 1: bob may not login until 20"),
+        ban.starts_with("ban 1: bob may not log in until 20"),
         "{ban}"
     );
     assert!(ban.ends_with(" (too \\u{202e}loud)\n"), "{ban:?}");
