@@ -317,6 +317,7 @@ impl Pages {
     fn of(config: &ServerConfig) -> Self {
         let mut missing = tidings_server::unbuilt();
         missing.retain(|path| match *path {
+            "/console" => config.console,
             "/demo" => config.demo,
             "/docs" => config.guide,
             _ => true,
