@@ -15,8 +15,8 @@ use utoipa::{Modify, OpenApi};
 
 use crate::admin::AdminDoc;
 use crate::hosted::{history, messages};
-use crate::metrics::MetricsDoc;
 use crate::login::routes;
+use crate::metrics::MetricsDoc;
 use crate::problem::Problem;
 use crate::{Answer, raw_json, v1, webhooks};
 

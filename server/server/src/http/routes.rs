@@ -15,8 +15,8 @@ use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::IntoResponse as _;
 use axum::routing::get;
 use serde_json::json;
-use tidings_api::metrics::{METRICS_TYPE, Meters};
 use tidings_api::Stranger;
+use tidings_api::metrics::{METRICS_TYPE, Meters};
 
 use super::Pages;
 use super::files::{CONSOLE, DEMO, File, Files, GUIDE, SDK};
