@@ -116,13 +116,11 @@ test('the cookie alone is no login, here or from another site', async () => {
   const other = await page.context().newPage();
   await other.goto(`${login.issuer}/page`);
   const sent = other.waitForRequest(/login\/session/);
-  const answered = other.waitForEvent('requestfinished', (request) => request.url().includes('login/session'));
   await other.evaluate(
     (url) => fetch(url, { mode: 'no-cors', credentials: 'include' }).then(() => {}, () => {}),
     `${server.origin}/api/v1/login/session`,
   );
   assert.equal((await (await sent).allHeaders())['cookie'], undefined);
-  assert.equal((await (await answered).response()).status(), 200);
   await page.context().close();
 });
 
@@ -168,7 +166,7 @@ const LIES = [
 ];
 
 for (const [lie, said] of LIES) {
-  test(`a login with a wrong ${lie} is none`, async () => {
+  test(`nobody is let in where this is wrong: ${lie}`, async () => {
     login.lie = lie;
     try {
       const page = await arrive();
@@ -197,20 +195,14 @@ test('somebody without a role is told so', async () => {
 
 test('a code is not taken from whoever has not begun the login', async () => {
   const victim = await arrive();
-  const stranger = await arrive();
-  // The stranger's own login, stopped before it comes back.
-  const back = new Promise((resolve) => {
-    void stranger.route(/login\/callback/, (route) => {
-      resolve(route.request().url());
-      return route.abort();
-    });
-  });
-  await goesIn(stranger);
-  await victim.goto(await back);
+  // A stranger's own login, stopped before it comes back.
+  const next = async (url) => (await fetch(url, { redirect: 'manual' })).headers.get('location');
+  const back = await next(await next(`${server.origin}/api/v1/login/start`));
+  assert.match(back, /\/login\/callback\?.*code=/);
+  await victim.goto(back);
   await victim.getByRole('alert').getByText(/was begun in another window/).waitFor();
   assert.deepEqual(await victim.context().cookies(), []);
   await victim.context().close();
-  await stranger.context().close();
 });
 
 test('a callback is good once', async () => {

@@ -36,6 +36,14 @@ export function span(ms: number): string {
   return `${Math.floor(s / 86_400)} d ${Math.floor((s % 86_400) / 3600)} h`;
 }
 
+/** Seconds, as plots of latencies have them. */
+export function latency(s: number | undefined): string {
+  if (s === undefined) return '–';
+  if (s === 0) return '0';
+  if (s < 0.001) return `${Math.round(s * 1e6)} µs`;
+  return s < 1 ? `${Math.round(s * 10_000) / 10} ms` : `${Math.round(s * 100) / 100} s`;
+}
+
 export function ago(ms: number, now = Date.now()): string {
   const since = now - ms;
   if (Math.abs(since) < 2_000) return 'now';

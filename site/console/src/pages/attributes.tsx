@@ -43,7 +43,7 @@ export function AttributesSection({ app, owner }: { app: string; owner: ['users'
         )
       }
     >
-      <Shown of={found}>
+      <Shown of={found} missing="A user’s attributes are there while the user is online.">
         {({ attributes, updated }) => (
           <Table
             label="Attributes"

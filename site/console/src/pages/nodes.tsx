@@ -27,7 +27,11 @@ function rowsOf({ id: _, ...node }: Node) {
     .map(([name, value]) => [wordsOf(name), shown(name, value)] as const);
 }
 
+const WORDS: Record<string, string> = { tls: 'TLS', pid: 'Process', uptime_s: 'Running for', admin_listen: 'Health at' };
+
 function wordsOf(name: string): string {
+  const known = WORDS[name];
+  if (known !== undefined) return known;
   const words = name.replace(/_(s|bytes)$/, '').replaceAll('_', ' ');
   return words.charAt(0).toUpperCase() + words.slice(1);
 }

@@ -1,10 +1,10 @@
 /** How the server is, now and in the last minutes. */
 import { path } from '../api';
 import { useLoad } from '../load';
-import { bytes, count, short, span } from '../format';
+import { bytes, count, latency, short, span } from '../format';
 import { to } from '../router';
 import { useSession } from '../session';
-import { Plot, push, Rates, SAMPLES_MAX, useSeries, type Sample } from '../ui/plot';
+import { Plot, push, Rates, SAMPLES_MAX, Slowest, useSeries, type Histogram, type Sample } from '../ui/plot';
 import { Empty, Facts, Section, Sheet, Shown } from '../ui/state';
 import { Table } from '../ui/table';
 import { Name, Tag } from '../ui/text';
@@ -39,7 +39,27 @@ interface AppNumbers {
 interface Family {
   type: string;
   help: string;
-  samples: { labels: Record<string, string>; value: number }[];
+  samples: { labels: Record<string, string>; value: number | Histogram }[];
+}
+
+/** The samples of a metric; counters may be named with what OpenMetrics adds to them. */
+function samplesOf(stats: Stats, name: string): Family['samples'] {
+  return (stats.metrics?.[name] ?? stats.metrics?.[`${name}_total`])?.samples ?? [];
+}
+
+function histogramOf(stats: Stats, name: string): Histogram | undefined {
+  const value = samplesOf(stats, name)[0]?.value;
+  return typeof value === 'object' ? value : undefined;
+}
+
+/** A metric's sums by one of its labels. */
+function sums(stats: Stats, name: string, label: string): Record<string, number> {
+  const sums: Record<string, number> = {};
+  for (const { labels, value } of samplesOf(stats, name)) {
+    const key = labels[label] ?? '';
+    if (typeof value === 'number') sums[key] = (sums[key] ?? 0) + value;
+  }
+  return sums;
 }
 
 interface Stats {
@@ -75,6 +95,8 @@ function series() {
     out: new Rates(),
     logins: new Rates(),
     written: new Rates(),
+    requests: new Slowest(),
+    writes: new Slowest(),
     sessions: [] as Sample[],
     memory: [] as Sample[],
   };
@@ -93,6 +115,11 @@ function ServerOverview() {
       plots.out.add(at, total(stats.hubs, (hub) => hub.frames_sent));
       plots.written.add(at, stats.store.operations);
       push(plots.sessions, { at_ms: at, value: total(stats.hubs, (hub) => hub.sessions) });
+      const [requests, writes] = ['tidings_request_seconds', 'tidings_message_write_seconds'].map((name) =>
+        histogramOf(stats, name),
+      );
+      if (requests) plots.requests.add(at, requests);
+      if (writes) plots.writes.add(at, writes);
       if (stats.memory_bytes !== null) push(plots.memory, { at_ms: at, value: stats.memory_bytes });
     },
   });
@@ -106,6 +133,13 @@ function ServerOverview() {
                 {stats.silent_hubs} of the hubs did not answer in time: busy, or stuck.
               </p>
             )}
+            {Object.entries(sums(stats, 'tidings_trouble', 'reason'))
+              .filter(([, is]) => is > 0)
+              .map(([reason]) => (
+                <p class="notice bad" role="alert">
+                  Trouble: {reason.replaceAll('_', ' ')}. The guide’s page “Runbooks” says what to do.
+                </p>
+              ))}
             {stats.store_accepts !== 'everything' && (
               <p class="notice bad" role="alert">
                 The store accepts {stats.store_accepts === 'deletions' ? 'deletions only' : 'nothing'}: messages to
@@ -118,6 +152,8 @@ function ServerOverview() {
               <Plot title="Sessions" samples={plots.sessions} />
               <Plot title="Logins and resumes" unit=" /s" samples={plots.logins.samples} />
               <Plot title="Written to the store" unit=" /s" samples={plots.written.samples} />
+              <Plot title="Requests answered, 99 of 100" samples={plots.requests.samples} format={latency} />
+              <Plot title="Messages written, 99 of 100" samples={plots.writes.samples} format={latency} />
               <Plot title="Memory" samples={plots.memory} format={bytes} />
             </div>
             <Facts
@@ -130,6 +166,14 @@ function ServerOverview() {
                 ['Waiting for the store', count(stats.store.queued_operations)],
                 ['Refused by the store', count(stats.store.refused)],
                 ['Longest write', `${count(stats.store.longest_group_ms)} ms`],
+              ]}
+            />
+            <Refused
+              kinds={[
+                ['by a limit', sums(stats, 'tidings_refused', 'limit')],
+                ['at the login', sums(stats, 'tidings_login_refused', 'reason')],
+                ['at the door', sums(stats, 'tidings_sockets_refused', 'limit')],
+                ['gap told', sums(stats, 'tidings_gap', 'cause')],
               ]}
             />
             <Section title="Apps">
@@ -176,10 +220,7 @@ function ServerOverview() {
 /** Everything that `/metrics` has, for whoever looks for one figure. */
 function Metrics({ families }: { families: Record<string, Family> }) {
   const rows = Object.entries(families).flatMap(([name, family]) =>
-    family.samples
-      // Histograms are for a monitoring system; here, their sums and counts are enough.
-      .filter((sample) => !('le' in sample.labels))
-      .map((sample, index) => ({ id: `${name}-${index}`, name, help: family.help, ...sample })),
+    family.samples.map((sample, index) => ({ id: `${name}-${index}`, name, help: family.help, ...sample })),
   );
   return (
     <details class="section">
@@ -195,11 +236,17 @@ function Metrics({ families }: { families: Record<string, Family> }) {
             title: 'Of',
             cell: (row) => Object.entries(row.labels).map(([name, value]) => <Tag>{name}=<Name text={value} /></Tag>),
           },
-          { title: 'Value', isNumber: true, cell: (row) => short(row.value) },
+          { title: 'Value', isNumber: true, cell: (row) => figure(row.value) },
         ]}
       />
     </details>
   );
+}
+
+/** Of a histogram, how many and how long on the average. */
+function figure(value: number | Histogram): string {
+  if (typeof value === 'number') return short(value);
+  return value.count === 0 ? '0' : `${count(value.count)}, ${latency(value.sum / value.count)} each`;
 }
 
 /** Whoever does not see the whole server sees the apps of the key. */
@@ -232,46 +279,77 @@ function AppsOverview() {
   );
 }
 
+interface Traffic {
+  sent: number;
+  bytes: number;
+  delivered: number;
+}
+
 interface AppStats {
+  at_ms: number;
+  is_counted: boolean;
   sessions: number;
   connections: number;
   channels: number;
-  messages: Record<string, number>;
-  logins: Record<string, number>;
+  messages: { peer: Traffic; channel: Traffic };
+  logins: { native: number; legacy: number; resumed: number; refused: Record<string, number> };
   refusals: Record<string, number>;
-  webhooks: Record<string, number>;
+  errors: Record<string, number>;
+  webhooks: { on: number; failing: number; off: number; dead_letters: number };
+  media_bytes: number;
+  tokens_near_expiry: number;
 }
 
 /** Live figures of one app. */
 export function Use({ app }: { app: string }) {
   const { api } = useSession();
-  const plots = useSeries(() => ({ messages: new Rates(), logins: new Rates(), sessions: [] as Sample[] }));
+  const plots = useSeries(() => ({
+    messages: new Rates(),
+    deliveries: new Rates(),
+    logins: new Rates(),
+    sessions: [] as Sample[],
+  }));
   const stats = useLoad(`stats ${app}`, (signal) => api.get<AppStats>(path`/apps/${app}/stats`, {}, signal), {
     everyMs: LIVE_MS,
-    onData: (stats) => {
-      const at = Date.now();
-      plots.messages.add(at, sum(stats.messages));
-      plots.logins.add(at, sum(stats.logins));
-      push(plots.sessions, { at_ms: at, value: stats.sessions });
+    onData: ({ at_ms: at, messages, logins, sessions }) => {
+      plots.messages.add(at, messages.peer.sent + messages.channel.sent);
+      plots.deliveries.add(at, messages.peer.delivered + messages.channel.delivered);
+      plots.logins.add(at, logins.native + logins.legacy + logins.resumed);
+      push(plots.sessions, { at_ms: at, value: sessions });
     },
   });
   return (
-    <Shown of={stats} missing="This version of the server has no figures of single apps.">
+    <Shown of={stats} missing="The server has no figures of this app.">
       {(stats) => (
         <>
+          {!stats.is_counted && (
+            <Empty>More apps have been used than the server counts one by one: the figures of this one are among the others’.</Empty>
+          )}
           <div class="plots">
             <Plot title="Messages" unit=" /s" samples={plots.messages.samples} />
-            <Plot title="Logins" unit=" /s" samples={plots.logins.samples} />
+            <Plot title="Deliveries" unit=" /s" samples={plots.deliveries.samples} />
+            <Plot title="Logins and resumes" unit=" /s" samples={plots.logins.samples} />
             <Plot title="Sessions" samples={plots.sessions} />
           </div>
           <Facts
             rows={[
               ['Connections', count(stats.connections)],
               ['Channels', count(stats.channels)],
-              ...figures('messages', stats.messages),
-              ...figures('logins', stats.logins),
-              ...figures('refused', stats.refusals),
-              ...figures('webhooks', stats.webhooks),
+              ['Messages to users', count(stats.messages.peer.sent)],
+              ['Messages to channels', count(stats.messages.channel.sent)],
+              ['Logins, native', count(stats.logins.native)],
+              ['Logins, legacy', count(stats.logins.legacy)],
+              ['Tokens near their end', count(stats.tokens_near_expiry)],
+              ['Files', bytes(stats.media_bytes)],
+              ['Webhooks on, failing, off', [stats.webhooks.on, stats.webhooks.failing, stats.webhooks.off].map(count).join(', ')],
+              ['Dead letters', count(stats.webhooks.dead_letters)],
+            ]}
+          />
+          <Refused
+            kinds={[
+              ['by a limit', stats.refusals],
+              ['at the login', stats.logins.refused],
+              ['with an error', stats.errors],
             ]}
           />
         </>
@@ -280,11 +358,26 @@ export function Use({ app }: { app: string }) {
   );
 }
 
-const sum = (numbers: Record<string, number> | undefined) =>
-  total(Object.values(numbers ?? {}).filter((value) => typeof value === 'number'), (value) => value);
-
-function figures(kind: string, numbers: Record<string, number> | undefined) {
-  return Object.entries(numbers ?? {})
-    .filter(([, value]) => typeof value === 'number')
-    .map(([name, value]) => [`${kind}: ${name.replaceAll('_', ' ')}`, count(value)] as const);
+/** What was refused since the start, and why: the first thing to look at when somebody complains. */
+function Refused({ kinds }: { kinds: readonly (readonly [string, Record<string, number>])[] }) {
+  const rows = kinds.flatMap(([how, reasons]) =>
+    Object.entries(reasons).map(([reason, times]) => ({ how, reason, times })),
+  );
+  const some = rows.filter((row) => row.times > 0).sort((one, other) => other.times - one.times);
+  if (some.length === 0) return null;
+  return (
+    <Section title="Refused since the start">
+      <Table
+        label="Refused since the start"
+        rows={some}
+        id={(row) => `${row.how} ${row.reason}`}
+        empty=""
+        columns={[
+          { title: 'How', cell: (row) => row.how },
+          { title: 'Why', cell: (row) => <Tag kind="warn">{row.reason.replaceAll('_', ' ')}</Tag> },
+          { title: 'Times', isNumber: true, cell: (row) => count(row.times) },
+        ]}
+      />
+    </Section>
+  );
 }

@@ -25,6 +25,36 @@ export class Rates {
   }
 }
 
+/** A count of durations by their bounds, each bucket with those below it; the last has no bound. */
+export interface Histogram {
+  count: number;
+  sum: number;
+  buckets: { le: number | null; count: number }[];
+}
+
+/** Keeps, from reading to reading, the time within which 99 of 100 were done: an upper bound, in seconds. */
+export class Slowest {
+  private before: Histogram | undefined;
+  readonly samples: Sample[] = [];
+
+  add(at_ms: number, now: Histogram): void {
+    const before = this.before;
+    this.before = now;
+    if (!before) return;
+    // A server that began anew counts from 0 again.
+    const isAnew = now.count < before.count;
+    const more = isAnew ? now.count : now.count - before.count;
+    let value = 0;
+    if (more > 0) {
+      const since = (at: number) => now.buckets[at]!.count - (isAnew ? 0 : (before.buckets[at]?.count ?? 0));
+      const at = now.buckets.findIndex((_, at) => since(at) >= more * 0.99);
+      const bounds = now.buckets.map((bucket) => bucket.le).filter((le) => le !== null);
+      value = now.buckets[at]?.le ?? bounds.at(-1) ?? 0;
+    }
+    push(this.samples, { at_ms, value });
+  }
+}
+
 export function push(samples: Sample[], sample: Sample): void {
   samples.push(sample);
   if (samples.length > SAMPLES_MAX) samples.shift();
