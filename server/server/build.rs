@@ -14,13 +14,20 @@ use sha2::{Digest as _, Sha256};
 
 /// Name of the table, where its files are, from the workspace's root, and how their names may hold
 /// hashes.
-const DIRECTORIES: [(&str, &str, Hashed); 5] = [
+const DIRECTORIES: [(&str, &str, Hashed); 6] = [
+    ("CONSOLE", "site/console/dist", Hashed::InAssets),
     ("DEMO", "site/demo/dist", Hashed::InAssets),
     ("GUIDE", "site/guide/dist", Hashed::InAssets),
     ("RTM", "clients/js/rtm/dist", Hashed::ByContent),
     ("SIGNALING", "clients/js/signaling/dist", Hashed::ByContent),
     ("PACKAGES", "clients/js/pack", Hashed::ByContent),
 ];
+
+/// What the console may load and run: its own files, and the API of its own server. Text never
+/// becomes markup or code: the browser refuses the ways in which a script could make it so.
+const CONSOLE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+    img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; \
+    frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
 
 /// Smaller files are not worth a second look.
 const COMPRESSED_FROM: usize = 512;
@@ -62,7 +69,7 @@ fn main() -> Result<(), Fault> {
         });
         writeln!(tables, "pub(super) static {name}: &[File] = &[")?;
         for (path, file) in &files {
-            tables.push_str(&entry(path, file, hashed, &out)?);
+            tables.push_str(&entry(name, (path, file), hashed, &out)?);
         }
         tables.push_str("];\n");
     }
@@ -89,11 +96,18 @@ fn gather(directory: &Path, prefix: &str, files: &mut BTreeMap<String, PathBuf>)
     Ok(())
 }
 
-fn entry(path: &str, file: &Path, hashed: Hashed, out: &Path) -> Result<String, Fault> {
+fn entry(
+    table: &str,
+    (path, file): (&str, &Path),
+    hashed: Hashed,
+    out: &Path,
+) -> Result<String, Fault> {
     let content = fs::read(file)?;
     let digest = hex(&Sha256::digest(&content));
     let media_type = media_type(path);
-    let policy = if path.ends_with(".html") {
+    let policy = if table == "CONSOLE" {
+        CONSOLE_POLICY.to_owned()
+    } else if path.ends_with(".html") {
         policy(&String::from_utf8_lossy(&content))
     } else {
         "default-src 'none'; frame-ancestors 'none'".to_owned()

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -26,20 +27,26 @@ export class Server {
   #process;
   /** The last lines of its log, for the message of a failure. */
   #log = [];
+  /** Options of `serve` besides those that every test gives. */
+  #more = [];
+  /** The admin key that it has printed at its first start. */
+  key = '';
 
-  static async start() {
+  /** `options`: of `serve`, besides those that every test gives; `parts`: what has to be built before, if not everything; `listen`: where, if not at any free port. */
+  static async start({ options = [], parts = PARTS, listen = '127.0.0.1:0' } = {}) {
     const server = new Server();
+    server.#more = options;
     const program = programPath();
     const missing = [
       [program, 'cargo build -p tidings'],
-      ...PARTS.map(([path, how]) => [join(ROOT, path), how]),
+      ...parts.map(([path, how]) => [join(ROOT, path), how]),
     ].filter(([path]) => !existsSync(path));
     if (missing.length > 0) {
       throw new Error(missing.map(([path, how]) => `there is no ${path}; run ${how}`).join('\n'));
     }
     server.#dataDir = await mkdtemp(join(tmpdir(), 'tidings-e2e-data-'));
     try {
-      await server.#run('127.0.0.1:0');
+      await server.#run(listen);
     } catch (error) {
       await server.stop();
       throw error;
@@ -80,6 +87,7 @@ export class Server {
       listen,
       '--data-dir',
       this.#dataDir,
+      ...this.#more,
     ];
     const started = spawn(programPath(), options, { stdio: ['ignore', 'pipe', 'pipe'] });
     this.#process = started;
@@ -107,10 +115,26 @@ export class Server {
     this.origin = new URL(address).origin;
   }
 
+  /** The last lines of its log. */
+  get log() {
+    return this.#log.join('\n');
+  }
+
   #note(line) {
+    this.key ||= /^\s+(tdk_\S+)$/.exec(line)?.[1] ?? '';
     this.#log.push(line);
     if (this.#log.length > 40) this.#log.shift();
   }
+}
+
+/** A port that nobody listens at now. */
+export async function freePort() {
+  const listener = createServer().listen(0, '127.0.0.1');
+  await once(listener, 'listening');
+  const { port } = listener.address();
+  listener.close();
+  await once(listener, 'close');
+  return port;
 }
 
 function programPath() {

@@ -22,6 +22,7 @@ pub mod hostile;
 mod hubs;
 mod idempotency;
 pub mod keys;
+pub mod login;
 pub mod metrics;
 mod openapi;
 pub mod params;
@@ -61,6 +62,7 @@ use self::admin::Admin;
 use self::auth::Caller;
 use self::desk::Desks;
 use self::keys::AllKeys;
+use self::login::{LoginParts, Logins};
 use self::metrics::{Calls, Meters, NoMeters, Reading};
 use self::request_id::RequestIds;
 use self::stored::Stored;
@@ -125,6 +127,8 @@ pub struct Api {
     meters: OnceLock<Arc<dyn Meters>>,
     /// What was answered.
     calls: Calls,
+    /// Set once, where people can log in without a key.
+    logins: OnceLock<Logins>,
     /// Replaced as a whole; held for the time of a copy of the pointer.
     apps: RwLock<Arc<Apps>>,
     settings: Settings,
@@ -162,6 +166,7 @@ impl Api {
             webhooks: OnceLock::new(),
             meters: OnceLock::new(),
             calls: Calls::default(),
+            logins: OnceLock::new(),
             apps: RwLock::new(apps),
             events: Events::new(store.clone()),
             stored: Stored::new(store),
@@ -219,6 +224,16 @@ impl Api {
     pub(crate) fn meters(&self) -> Arc<dyn Meters> {
         let meters = self.meters.get().cloned();
         meters.unwrap_or_else(|| Arc::new(NoMeters))
+    }
+
+    /// From now on, people can log in without a key. Only the first call counts.
+    pub fn set_login(&self, parts: LoginParts) {
+        let _ = self.logins.set(Logins::new(parts, &self.handle_key));
+    }
+
+    /// How people log in, where they can.
+    pub(crate) fn logins(&self) -> Option<&Logins> {
+        self.logins.get()
     }
 
     /// Milliseconds since the start.

@@ -6,19 +6,22 @@ use std::time::Instant;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::header::{CACHE_CONTROL, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use axum::http::header::{
+    AUTHORIZATION, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, WWW_AUTHENTICATE,
+    X_CONTENT_TYPE_OPTIONS,
+};
 use axum::http::{Response, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::routing::any;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
 
-use crate::auth::{Caller, authenticate, check_method};
+use crate::auth::{Caller, Principal, authenticate, check_method};
 use crate::desk::{Begun, Kind, Left};
 use crate::problem::{Convention, Fault};
 use crate::reach::{Stranger, app_in, reachable_named, unknown_app};
 use crate::routes::Routes;
-use crate::{Api, Shared, admin, hosted, metrics, request_id, spans, v1, webhooks};
+use crate::{Api, Shared, admin, hosted, login, metrics, request_id, spans, v1, webhooks};
 
 /// Whether a path is the API's.
 pub fn is_path(path: &str) -> bool {
@@ -48,6 +51,7 @@ pub(crate) fn routes() -> Routes {
         .merge(admin::hosted_routes())
         .merge(webhooks::routes())
         .merge(metrics::routes())
+        .merge(login::routes())
 }
 
 /// Answers shorter than this are not compressed: receipts of messages above all.
@@ -85,6 +89,7 @@ async fn serve(State(api): State<Shared>, mut request: Request, next: Next) -> R
     let (is_wait, named) = (metrics::is_wait(path), app_in(path));
     let id = api.request_ids.of(request.headers());
     let convention = Convention::of(request.uri().path());
+    let is_by_script = is_by_script(request.headers());
     request.extensions_mut().insert(id.clone());
     let span = spans::begin_call(&request, &id);
     let mut left = None;
@@ -114,11 +119,21 @@ async fn serve(State(api): State<Shared>, mut request: Request, next: Next) -> R
         .entry(CACHE_CONTROL)
         .or_insert(HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if is_by_script && headers.contains_key(WWW_AUTHENTICATE) {
+        // With Basic, the browser would ask whoever sits there for a name and a word.
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
     if let Some(left) = &left {
         Left::tell(left, headers);
     }
     spans::end_call(span, &response);
     response
+}
+
+/// Whether a page's script asks, and not a person by an address, or a program.
+fn is_by_script(headers: &HeaderMap) -> bool {
+    let mode = headers.get("sec-fetch-mode");
+    mode.is_some_and(|mode| mode != "navigate") || headers.contains_key(login::CSRF)
 }
 
 /// Finds who calls, and whether the app's rates allow it: before anything else is looked at.
@@ -132,6 +147,13 @@ fn admit(
         return Ok(None);
     }
     let stranger = request.extensions().get::<Arc<dyn Stranger>>().cloned();
+    if login::is_public(path) {
+        let detail = "logins were begun too often from this address";
+        return match stranger.map(|stranger| stranger.check()) {
+            Some(Err(wait_ms)) => Err(Fault::too_often(detail, wait_ms)),
+            _ => Ok(None),
+        };
+    }
     if let Some(Err(wait_ms)) = stranger.as_ref().map(|stranger| stranger.check()) {
         let detail = "wrong credentials were shown too often from this address";
         return Err(Fault::too_often(detail, wait_ms));
@@ -141,6 +163,7 @@ fn admit(
     let apps = api.apps();
     let now_s = api.unix_ms() / 1_000;
     let found = authenticate(&*api.keys, &apps, now_s, app, request.headers());
+    let found = found.or_else(|fault| by_login(api, request).ok_or(fault));
     let principal = match (found, &stranger) {
         (Ok(principal), stranger) => {
             if let Some(stranger) = stranger {
@@ -155,7 +178,9 @@ fn admit(
             return Err(fault);
         }
     };
-    check_method(&principal, request.method())?;
+    if path != "/api/v1/login/end" {
+        check_method(&principal, request.method())?;
+    }
     let mut begun = None;
     if let Some(named) = named {
         let app = reachable_named(&principal, named)?;
@@ -188,6 +213,16 @@ fn admit(
     }
     request.extensions_mut().insert(principal);
     Ok(begun)
+}
+
+/// Who calls by a login at the console. Whoever shows other credentials is judged by those.
+fn by_login(api: &Api, request: &Request) -> Option<Principal> {
+    let headers = request.headers();
+    if headers.contains_key(AUTHORIZATION) {
+        return None;
+    }
+    let entry = api.logins()?.admit(headers, api.mono_ms())?;
+    Some(Principal::Key(entry))
 }
 
 /// Whether a call is about the app as the registry has it, also while it is not served: its handler

@@ -13,6 +13,7 @@ use tidings_wire::rates::Rate;
 
 use crate::api::config::ApiConfig;
 use crate::bounds::HUBS_MAX;
+use crate::login::LoginConfig;
 use crate::media::{AppRule, Shares};
 use crate::network::Network;
 use crate::origins::Origins;
@@ -29,6 +30,8 @@ pub struct ServerConfig {
     /// A second address for health checks and operators' queries, whatever strangers do at
     /// `listen`; `None` = only there.
     pub admin_listen: Option<SocketAddr>,
+    /// Whether the console is served, under `/console`: where the API is.
+    pub console: bool,
     /// Whether the demonstration is served, under `/demo`.
     pub demo: bool,
     /// Whether the guide is served, under `/docs`.
@@ -61,6 +64,8 @@ pub struct ServerConfig {
     pub memory_max: Option<u64>,
     /// The server-side HTTP API.
     pub api: ApiConfig,
+    /// How people log in at the console without a key; `None` = they cannot.
+    pub login: Option<LoginConfig>,
     /// How webhooks are delivered.
     pub webhooks: WebhooksConfig,
     /// The legacy protocol.
@@ -103,6 +108,7 @@ impl ServerConfig {
         Self {
             listen,
             admin_listen: None,
+            console: true,
             demo: true,
             guide: true,
             hubs: u16::try_from(cores).unwrap_or(HUBS_MAX).min(HUBS_MAX),
@@ -116,6 +122,7 @@ impl ServerConfig {
             limits: Limits::default(),
             memory_max: None,
             api: ApiConfig::default(),
+            login: None,
             webhooks: WebhooksConfig::default(),
             legacy: LegacyConfig::default(),
             names_hubs: false,

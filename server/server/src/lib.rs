@@ -51,6 +51,7 @@ mod key_sets;
 mod lanes;
 mod legacy;
 mod listen;
+mod login;
 mod mailbox;
 mod media;
 mod memory;
@@ -80,6 +81,7 @@ pub use config::{LegacyConfig, Limits, MediaConfig, ServerConfig, StoreConfig, T
 pub use error::StartError;
 pub use http::unbuilt;
 pub use key_sets::{KeySetReport, check_key_url, load_key_set};
+pub use login::LoginConfig;
 pub use media::{MediaFile, MediaFiles};
 pub use memory::{MEMORY_MIN, memory_max_default, memory_used};
 pub use network::{Network, NetworkError};
@@ -102,6 +104,7 @@ pub use tidings_hub::{
     AddressPrefix, App, AppSettings, Apps, Ban, Bans, Barred, FOR_EVER, Quotas, RateKind,
 };
 pub use tidings_legacy::AppRules;
+pub use tidings_oidc as oidc;
 pub use tidings_store::embedded::DiskReserve;
 pub use tidings_store::{Access, Status as StoreStatus};
 pub use tidings_webhooks::{Range, Rules as WebhookRules};

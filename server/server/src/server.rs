@@ -37,6 +37,7 @@ use crate::error::StartError;
 use crate::gate::Gate;
 use crate::key_sets::{AppsPlace, KeySetReport, KeySets, Reports};
 use crate::legacy::LegacyDoor;
+use crate::login;
 use crate::mailbox::{Envelope, Inbox, Mailbox};
 use crate::media::{Bounds, Directory, MediaStore};
 use crate::memory::{
@@ -163,16 +164,26 @@ impl Server {
             state: Mutex::default(),
         });
         api.set_meters(meters.clone());
+        if let Some(login) = config.login {
+            api.set_login(login::parts(login));
+        }
         let api_router = tidings_api::router(api.clone());
+        let pages = http::Pages {
+            // Where the API has a port of its own, it is the operators'.
+            console: config.console && api_listen.is_none(),
+            demo: config.demo,
+            guide: config.guide,
+            has_tls,
+        };
+        let operators = http::Pages {
+            console: config.console,
+            ..pages
+        };
         let (http, http_thread) = http::start(http::HttpParts {
             readiness: readiness.clone(),
             media: media.clone(),
             legacy: legacy.clone(),
-            pages: http::Pages {
-                demo: config.demo,
-                guide: config.guide,
-                has_tls,
-            },
+            pages,
             clock,
             limits,
             api: api_router.clone(),
@@ -184,7 +195,7 @@ impl Server {
             api::start(PortParts {
                 address,
                 threads: api_threads,
-                router: api_router,
+                router: http::beside_console(api_router, &operators),
                 gate: gate.clone(),
                 clock,
                 tls: tls.as_ref().map(Tls::config),

@@ -26,6 +26,22 @@ pub(crate) struct LocalDoor {
     pub(crate) clients: String,
 }
 
+impl LocalDoor {
+    /// Of a server that listens for clients here, and for calls of the API perhaps elsewhere.
+    pub(crate) fn new(
+        key: String,
+        clients: SocketAddr,
+        api: Option<SocketAddr>,
+        is_tls: bool,
+    ) -> Self {
+        Self {
+            url: url_of(api.unwrap_or(clients), is_tls),
+            key,
+            clients: url_of(clients, is_tls),
+        }
+    }
+}
+
 /// The keys that the settings give, and the local one.
 struct WithLocal {
     given: Arc<dyn Keys>,

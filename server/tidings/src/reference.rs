@@ -55,9 +55,10 @@ fn commands() -> String {
     let mut command = Cli::command().disable_help_subcommand(true);
     command.build();
     let mut out = String::from(
-        "<!-- Made by `tidings reference commands`; a test compares it. Do not edit. -->\n\n# Commands\n\n",
+        "<!-- Made by `tidings reference commands`; a test compares it. Do not edit. -->\n\n\
+         # Commands\n\n",
     );
-    out += include_str!("people/commands.md");
+    out += include_str!("people/commands.md.in");
     let who = command.find_subcommand("who").into_iter();
     let server = who
         .flat_map(clap::Command::get_arguments)
@@ -85,7 +86,8 @@ fn describe_command(out: &mut String, command: &clap::Command, parent: &str) {
         let _ = writeln!(out, "\nAs for its options, {text}.");
         return;
     }
-    if !command.has_subcommands() {
+    // A command may do something itself besides what those below it do.
+    if !command.is_subcommand_required_set() {
         let usage = command.clone().render_usage().to_string();
         let _ = writeln!(
             out,

@@ -16,9 +16,9 @@ use tidings_store::embedded::Snapshots;
 
 use crate::api::{Running, ServedApps};
 use crate::command::ServeArguments;
-use crate::control::{Control, Health, Numbers, Office, Status};
+use crate::control::{Control, Health, KeyAnswer, KeyRequest, Numbers, Office, Status};
 use crate::failure::Failure;
-use crate::key_command::{self, KeyAnswer, KeyRequest};
+use crate::key_command;
 use crate::local_key::{self, LocalDoor};
 use crate::settings::{AppSource, check_variables};
 use crate::{first_key, log, otlp};
@@ -64,24 +64,16 @@ pub(crate) fn run(arguments: ServeArguments) -> Result<(), Failure> {
         dev: is_dev,
         ..Status::default()
     };
-    if let Some(files) = raise_file_limit() {
-        let strangers = &mut config.limits.preauth_connections_max;
-        if !has_strangers_max {
-            *strangers = strangers_max(files).min(*strangers);
-        }
-    }
+    let files = raise_file_limit().filter(|_| !has_strangers_max);
+    leave_room(&mut config, files);
     let made = MadeDirectory::before(&data_dir);
     let server = Server::start(config).map_err(|error| {
         made.undo();
         Failure::of(&error, error.hint())
     })?;
-    let api_addr = server.api_addr().unwrap_or(server.local_addr());
+    let (clients, api) = (server.local_addr(), server.api_addr());
     let office = Arc::new(RunningOffice {
-        door: LocalDoor {
-            url: local_key::url_of(api_addr, fixed.tls),
-            key: local_key,
-            clients: local_key::url_of(server.local_addr(), fixed.tls),
-        },
+        door: LocalDoor::new(local_key, clients, api, fixed.tls),
         started: Instant::now(),
         apps,
         handle: server.handle(),
@@ -317,6 +309,7 @@ impl Pages {
     fn of(config: &ServerConfig) -> Self {
         let mut missing = tidings_server::unbuilt();
         missing.retain(|path| match *path {
+            "/console" => config.console,
             "/demo" => config.demo,
             "/docs" => config.guide,
             _ => true,
@@ -379,6 +372,14 @@ fn raise_file_limit() -> Option<u64> {
             tracing::warn!(%error, "the limit on open files could not be raised");
             None
         }
+    }
+}
+
+/// Bounds the strangers by the number of open files, if the settings do not.
+fn leave_room(config: &mut ServerConfig, files: Option<u64>) {
+    if let Some(files) = files {
+        let strangers = &mut config.limits.preauth_connections_max;
+        *strangers = strangers_max(files).min(*strangers);
     }
 }
 

@@ -84,6 +84,7 @@ export default defineConfig({
           { text: 'Running it', link: '/running' },
           { text: 'Capacity and cost', link: '/capacity' },
           { text: 'Metrics and alerts', link: '/metrics' },
+          { text: 'The console', link: '/console' },
           { text: 'Backups', link: '/backups' },
           { text: 'Logs', link: '/logs' },
           { text: 'The security log', link: '/security-log' },

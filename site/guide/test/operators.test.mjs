@@ -151,6 +151,22 @@ test('metrics: read with a key and without, and the server is asked how it is', 
   assert.match(gone.output, /^fail +server: none runs on/m);
 });
 
+test('the console: a key for it, and the settings of a login server', async () => {
+  const steps = Object.fromEntries(stepsOf('console.md').map(({ what, text }) => [what, text]));
+  assert.deepEqual(Object.keys(steps), ['key', 'login server']);
+  writeFileSync(join(place.folder, '/etc/tidings/oidc-secret'), 'secret\n');
+  writeFileSync(join(place.folder, '/etc/tidings/console.toml'), place.own(steps['login server']));
+  const server = place.start('tidings serve --dev --config /etc/tidings/console.toml');
+  await server.line(/^tidings is ready/);
+  const key = /\btdk_\w+/.exec(await works(steps.key))[0];
+  const ask = async (path) =>
+    (await fetch(`http://${place.address}${path}`, { headers: { authorization: `Bearer ${key}` } })).json();
+  assert.equal((await ask('/api/v1/me')).role, 'admin');
+  assert.deepEqual(await ask('/api/v1/login'), { login_server: { name: 'login.example.org' } });
+  assert.equal((await fetch(`http://${place.address}/console/`)).status, 200);
+  await server.interrupt();
+});
+
 test('every page that is followed is named in this folder', () => {
   const marked = readdirSync(guide).filter(
     (name) => name.endsWith('.md') && stepsOf(name).length > 0,
@@ -159,6 +175,7 @@ test('every page that is followed is named in this folder', () => {
     'backend.md',
     'backups.md',
     'commands.md',
+    'console.md',
     'from-rtm.md',
     'metrics.md',
     'quick-start.md',

@@ -56,10 +56,12 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "tokio",
         ],
     ),
+    ("tidings-oidc", &["tidings-api", "tidings-wire", "tokio"]),
     (
         "tidings-server",
         &[
             "tidings-api",
+            "tidings-oidc",
             "tidings-cell",
             "tidings-hub",
             "tidings-bus",

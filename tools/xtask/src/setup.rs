@@ -71,7 +71,7 @@ pub(crate) fn cargo(args: &[&str]) -> Result<()> {
 /// JavaScript packages, which the program serves as `npm install` takes them.
 const PACKAGES: [&str; 4] = ["rtm", "signaling", "react", "server"];
 
-/// Builds the web SDK, its reference, the demo page and the guide, which the program serves.
+/// Builds the web SDK, its reference, the console, the demo page and the guide, which the program serves.
 pub(crate) fn web() -> Result<()> {
     check_node()?;
     for package in PACKAGES {
@@ -82,7 +82,7 @@ pub(crate) fn web() -> Result<()> {
     pack()?;
     // Beside them, so that the program serves it as well.
     python::build(&root().join("clients/js/pack"))?;
-    for folder in ["site/reference", "site/demo", "site/guide"] {
+    for folder in ["site/reference", "site/console", "site/demo", "site/guide"] {
         run(folder, "npm", &["ci", "--no-fund", "--no-audit"])?;
         run(folder, "npm", &["run", "build"])?;
     }

@@ -245,6 +245,41 @@ fn answers_name_every_message_also_those_that_are_not_waited_for() {
     });
 }
 
+// proves: rtm-rest-12-traces, rtm-rest-12-events
+#[test]
+fn events_of_messages_name_them_as_answers_do() {
+    for world in [world(1), world(4)] {
+        let made = Made::by(world);
+        let settings = json!({
+            "settings": { "peer_message_events": true, "channel_message_events": true },
+        });
+        let changed = world.call("PATCH", &made.path(""), Some(&settings));
+        expect(&changed, 200);
+        for (kind, to) in [
+            ("message.channel", json!({ "channel": "room" })),
+            ("message.peer", json!({ "users": ["away"], "wait": true })),
+        ] {
+            let mut body = json!({ "from": "shop", "payload": "x" });
+            for (name, value) in to.as_object().expect("fields") {
+                body[name] = value.clone();
+            }
+            let published = expect(&world.post(&made.path("/publish"), &body), 200);
+            let id = id_of(&published["results"][0]);
+            let path = made.path(&format!("/events?types={kind}"));
+            let begun = Instant::now();
+            let event = loop {
+                let page = expect(&world.get(&path), 200);
+                if let Some(event) = page["items"].get(0) {
+                    break event.clone();
+                }
+                assert!(begun.elapsed() < PATIENCE, "no {kind}");
+                std::thread::sleep(Duration::from_millis(10));
+            };
+            assert_eq!((&event["type"], &event["id"]), (&json!(kind), &json!(id)));
+        }
+    }
+}
+
 // proves: rtm-rest-12-traces
 #[test]
 fn a_refused_message_is_told_with_its_reason() {

@@ -1,10 +1,13 @@
-//! Who has changed what: one entry for each write, bounded, the oldest going first.
+//! Who has changed what, and who has looked at stored messages: one entry for each, bounded, the
+//! oldest going first.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tidings_store::records::{RecordCall, RecordError, Records, Table};
+
+use super::looks::Looks;
 
 /// Longest text of `before` and of `after`, in bytes of JSON; what is longer is left out.
 const STATE_BYTES_MAX: usize = 3_000;
@@ -77,12 +80,15 @@ pub struct AuditPage {
     pub next: Option<String>,
 }
 
-/// The audit log: who has changed what through the API, kept in the store.
+/// The audit log: who has changed what through the API, or looked at what people wrote to each
+/// other; kept in the store.
 #[derive(Debug)]
 pub struct Audit {
     records: Records,
     /// The newest cursor.
     newest: AtomicU64,
+    /// Looks at stored messages that are in the log already.
+    pub(super) looks: Looks,
 }
 
 impl Audit {
@@ -91,6 +97,7 @@ impl Audit {
         Self {
             records,
             newest: AtomicU64::new(0),
+            looks: Looks::default(),
         }
     }
 

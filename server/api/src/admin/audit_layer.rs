@@ -6,10 +6,12 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{Method, Response};
 use axum::middleware::Next;
+use axum::response::IntoResponse as _;
 use axum::routing::get;
 use serde_json::Value;
 
 use super::audit::{AuditEntry, Audited, PAGE_MAX, is_cursor};
+use super::looks::Looked;
 use crate::auth::Principal;
 use crate::params::Query;
 use crate::problem::Problem;
@@ -68,7 +70,7 @@ fn is_logged(method: &Method, path: &str) -> bool {
     is_ours && !is_message && !is_query
 }
 
-fn address_of(request: &Request) -> String {
+pub(crate) fn address_of(request: &Request) -> String {
     let stranger = request.extensions().get::<Arc<dyn Stranger>>();
     let address = stranger.and_then(|stranger| stranger.address());
     address
@@ -76,17 +78,26 @@ fn address_of(request: &Request) -> String {
         .unwrap_or_default()
 }
 
-/// The layer: a write that has succeeded is in the log before it is answered.
+/// Whether a call may be a look at stored messages; its handler tells.
+fn may_look(method: &Method, path: &str) -> bool {
+    let is_stored = path.ends_with("/history") || path.ends_with("/offline");
+    let is_hosted = path.starts_with("/rtm/v2/history/") || path.contains("/rtm/message/history/");
+    *method == Method::GET && (is_stored || is_hosted)
+}
+
+/// The layer: a write that has succeeded, and a look at stored messages, are in the log before they
+/// are answered.
 pub(crate) async fn record(
     State(api): State<Shared>,
     request: Request,
     next: Next,
 ) -> Response<Body> {
     let path = request.uri().path();
-    if !is_logged(request.method(), path) {
+    let is_write = is_logged(request.method(), path);
+    if !is_write && !may_look(request.method(), path) {
         return next.run(request).await;
     }
-    let admin = api.admin();
+    let audit = api.admin().audit.clone();
     let extensions = request.extensions();
     let principal = extensions.get::<Principal>();
     let path: String = path.chars().take(PATH_CHARS_MAX).collect();
@@ -110,6 +121,10 @@ pub(crate) async fn record(
     if !response.status().is_success() {
         return response;
     }
+    if !is_write {
+        let look = response.extensions_mut().remove::<Looked>();
+        return note_look(&api, entry, look, response).await;
+    }
     if let Some(audited) = response.extensions_mut().remove::<Audited>() {
         entry.before = audited.before;
         entry.after = audited.after;
@@ -125,9 +140,36 @@ pub(crate) async fn record(
         source = entry.address,
         "a change through the API"
     );
-    if let Err(error) = admin.audit.write(entry.clone()).await {
+    if let Err(error) = audit.write(entry.clone()).await {
         // It has happened: an answer that says otherwise would be worse than a gap in the log.
         tracing::error!(%error, by = entry.by, action = entry.action, "the audit log could not be written");
+    }
+    response
+}
+
+/// Writes a look down, unless it is one with a look before. What cannot be written down is not
+/// shown: nothing has happened yet.
+async fn note_look(
+    api: &Shared,
+    mut entry: AuditEntry,
+    look: Option<Looked>,
+    response: Response<Body>,
+) -> Response<Body> {
+    let Some(Looked(at)) = look else {
+        return response;
+    };
+    let audit = &api.admin().audit;
+    let app = entry.app.as_deref();
+    if !audit.looks.is_new(&entry.by, app, &at, api.mono_ms()) {
+        return response;
+    }
+    entry.at_ms = api.unix_ms();
+    entry.after = at;
+    if let Err(error) = audit.write(entry).await {
+        audit.looks.forget();
+        tracing::error!(%error, "a look at stored messages was refused: the audit log could not be written");
+        return Fault::unavailable("the look could not be written into the audit log")
+            .into_response();
     }
     response
 }

@@ -16,6 +16,7 @@ mod files;
 mod key_routes;
 mod keybook;
 pub mod keys;
+mod looks;
 mod nodes;
 mod presence;
 mod projects;
@@ -31,7 +32,7 @@ use tidings_store::erasure::Erasure;
 use tidings_store::records::{RecordError, Records};
 
 pub use self::audit::{Audit, AuditEntry, AuditPage, Audited};
-pub(crate) use self::audit_layer::record;
+pub(crate) use self::audit_layer::{address_of, record};
 pub(crate) use self::bans::ban_user;
 pub use self::bans::{BanBook, BanRecord, Privilege};
 #[allow(
@@ -42,6 +43,7 @@ pub(crate) use self::docs::AdminDoc;
 pub use self::files::{FileRecord, Files, NoFiles};
 pub use self::keybook::{KeyBook, OVERLAP_MS, OVERLAP_MS_MAX};
 use self::keys::KeyError;
+pub(crate) use self::looks::looked;
 pub(crate) use self::presence::Lists;
 use tidings_wire::names::AppId;
 

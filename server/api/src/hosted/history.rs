@@ -11,6 +11,7 @@ use tidings_wire::names::{ChannelName, UserId};
 use utoipa::ToSchema;
 
 use super::handle::{self, Wanted};
+use crate::admin::looked;
 use crate::auth::{Caller, Principal};
 use crate::body::Json;
 use crate::desk::Kind;
@@ -126,12 +127,14 @@ pub(crate) async fn fetch(
         .take(limit)
         .map(Found::shown)
         .collect();
-    json(&value!({
+    let answer = json(&value!({
         "result": "success",
         "code": "ok",
         "request_id": id.as_str(),
         "messages": messages,
-    }))
+    }));
+    let at = value!({ "source": wanted.source, "destination": wanted.destination });
+    looked(answer, &caller, at)
 }
 
 /// `GET …/rtm/message/history/count`: how many messages a query would find.

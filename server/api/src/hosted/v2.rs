@@ -13,6 +13,7 @@ use tidings_wire::proto::{SendToChannel, SendToPeer, request};
 
 use super::messages::{check_payload, sender};
 use super::text;
+use crate::admin::looked;
 use crate::answer::Answer;
 use crate::auth::Caller;
 use crate::body::Bytes64;
@@ -182,7 +183,11 @@ async fn history(
     let next = if page.next == 0 { 0 } else { oldest };
     let data = json!({ "messageList": list, "count": list.len(), "newStart": next });
     let reply = envelope(&id, "getMessage", &data);
-    Ok(crate::raw_json(reply.status, reply.body))
+    let at = match &place {
+        Place::Channel(channel) => json!({ "channel": channel.as_str() }),
+        Place::User(user) => json!({ "users": [reader.user.as_str(), user.as_str()] }),
+    };
+    looked(Ok(crate::raw_json(reply.status, reply.body)), &caller, at)
 }
 
 fn shown(message: &HistoryMessage) -> Value {

@@ -15,6 +15,7 @@ use utoipa::{Modify, OpenApi};
 
 use crate::admin::AdminDoc;
 use crate::hosted::{history, messages};
+use crate::login::routes;
 use crate::metrics::MetricsDoc;
 use crate::problem::Problem;
 use crate::{Answer, raw_json, v1, webhooks};
@@ -31,6 +32,7 @@ use crate::{Answer, raw_json, v1, webhooks};
     paths(
         v1::version,
         v1::description,
+        v1::me::get,
         v1::publish::publish, v1::publish::batch,
         v1::offline::list, v1::offline::delete,
         v1::history::get, v1::history::delete,
@@ -46,6 +48,7 @@ use crate::{Answer, raw_json, v1, webhooks};
         webhooks::list, webhooks::create, webhooks::show, webhooks::change, webhooks::delete,
         webhooks::test, webhooks::deliveries, webhooks::retry,
         webhooks::dead_letters, webhooks::retry_dead,
+        routes::offer, routes::start, routes::callback, routes::session, routes::end,
         webhooks::moderation, webhooks::set_moderation, webhooks::end_moderation,
     ),
     components(schemas(

@@ -6,6 +6,7 @@ use tidings_hub::ids::{ChannelKey, UserKey};
 use tidings_hub::store_ops::{Conversation, HistoryMessage, ReadOrder};
 
 use super::lists::{LIMIT_MAX, Page, bad_cursor};
+use crate::admin::looked;
 use crate::auth::Caller;
 use crate::params::{self, Query};
 use crate::problem::{Fault, Problem};
@@ -87,7 +88,14 @@ pub(crate) async fn get(State(api): State<Shared>, caller: Caller, mut query: Qu
         .map(|message| shown(&which, message))
         .collect();
     let next = (page.next > 0).then(|| page.next.to_string());
-    Page::answer(items, next)
+    let at = match (&which.channel, &which.conversation) {
+        (None, Conversation::Users(pair)) => {
+            let (one, other) = pair.users();
+            value!({ "users": [one.as_str(), other.as_str()] })
+        }
+        (channel, _) => value!({ "channel": channel }),
+    };
+    looked(Page::answer(items, next), &caller, at)
 }
 
 fn shown(which: &Which, message: &HistoryMessage) -> Value {

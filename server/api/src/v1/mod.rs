@@ -6,6 +6,7 @@ pub(crate) mod events;
 pub(crate) mod history;
 pub(crate) mod invitations;
 pub(crate) mod lists;
+pub(crate) mod me;
 pub(crate) mod offline;
 pub(crate) mod publish;
 pub(crate) mod schemas;
@@ -33,6 +34,7 @@ pub(crate) fn routes() -> Routes {
     Routes::new()
         .route("/api/v1/version", get(version))
         .route("/api/v1/openapi.json", get(description))
+        .route("/api/v1/me", get(me::get))
         .route(&app("/publish"), post(publish::publish))
         .route(&app("/publish/batch"), post(publish::batch))
         .route(&app("/events"), get(events::list))

@@ -7,6 +7,7 @@ use tidings_hub::store_ops::{InboxLosses, StoreOp, StoredMessage};
 use tidings_wire::hex;
 
 use super::lists::{Page, bad_cursor, page};
+use crate::admin::looked;
 use crate::auth::Caller;
 use crate::params::{PathParams, Query};
 use crate::problem::Problem;
@@ -36,14 +37,15 @@ pub(crate) async fn list(
     let after = cursor.map(|cursor| cursor.parse().map_err(|_| bad_cursor()));
     let after = after.transpose()?.unwrap_or(0);
     let user = UserKey {
-        app: caller.app,
+        app: caller.app.clone(),
         user: params.user("user")?,
     };
     let oldest = oldest(&api, &user);
     let (messages, has_more) = api.stored.inbox(&user, after, limit, oldest).await?;
     let next = messages.last().map(|last| last.inbox.to_string());
     let items: Vec<Value> = messages.iter().map(shown).collect();
-    Page::answer(items, next.filter(|_| has_more))
+    let at = value!({ "waiting_for": user.user.as_str() });
+    looked(Page::answer(items, next.filter(|_| has_more)), &caller, at)
 }
 
 fn oldest(api: &Api, user: &UserKey) -> u64 {

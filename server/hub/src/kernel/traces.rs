@@ -295,7 +295,8 @@ impl Traces {
         self.wait_count -= taken.len();
         for wait in &taken {
             if let Some(noted) = self.noted(&wait.app, wait.id) {
-                noted.waiting -= 1;
+                // It may have gone for others, and have come again, since it was waited for.
+                noted.waiting = noted.waiting.saturating_sub(1);
             }
         }
         taken.into()
@@ -313,6 +314,11 @@ impl Traces {
             !traces.traces.is_empty()
         });
         self.is_on = !self.apps.is_empty();
+        if !self.is_on {
+            // Nobody looks for these any more.
+            self.stores.clear();
+            self.attempts.clear();
+        }
     }
 }
 

@@ -1,5 +1,5 @@
-//! Files that are built into the program: the demonstration, the guide, the SDK's bundles and
-//! packages.
+//! Files that are built into the program: the console, the demonstration, the guide, the SDK's
+//! bundles and packages.
 //!
 //! Conditions, ranges and `HEAD` are the library's; here is which form of a file is sent, for how
 //! long it may be kept, and in what pieces.
@@ -49,6 +49,7 @@ mod embedded {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Files(&'static [File]);
 
+pub(super) const CONSOLE: Files = Files(embedded::CONSOLE);
 pub(super) const DEMO: Files = Files(embedded::DEMO);
 pub(super) const GUIDE: Files = Files(embedded::GUIDE);
 /// Bundles of both SDKs, and the packages as `npm install` takes them. Their names do not overlap.
@@ -61,7 +62,12 @@ pub(super) const SDK: [Files; 3] = [
 /// What the program was built without, by where it would be.
 #[must_use]
 pub fn unbuilt() -> Vec<&'static str> {
-    empty_of(&[("/demo", &[DEMO]), ("/docs", &[GUIDE]), ("/sdk", &SDK)])
+    empty_of(&[
+        ("/console", &[CONSOLE]),
+        ("/demo", &[DEMO]),
+        ("/docs", &[GUIDE]),
+        ("/sdk", &SDK),
+    ])
 }
 
 fn empty_of(parts: &[(&'static str, &[Files])]) -> Vec<&'static str> {

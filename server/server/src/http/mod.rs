@@ -37,6 +37,7 @@ use tokio::task::{LocalSet, spawn_local};
 pub use self::files::unbuilt;
 pub(crate) use self::media::MediaDoor;
 use self::pace::Waits;
+pub(crate) use self::routes::beside_console;
 use self::visit::{House, visit};
 use crate::clock::Clock;
 use crate::config::Limits;
@@ -80,6 +81,7 @@ impl HttpDoor {
 /// Which pages there are.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pages {
+    pub(crate) console: bool,
     pub(crate) demo: bool,
     pub(crate) guide: bool,
     /// Clients come by TLS.

@@ -11,14 +11,15 @@ use axum::http::header::{
     STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use axum::http::{Response, StatusCode};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::IntoResponse as _;
 use axum::routing::get;
 use serde_json::json;
+use tidings_api::Stranger;
 use tidings_api::metrics::{METRICS_TYPE, Meters};
 
 use super::Pages;
-use super::files::{DEMO, File, Files, GUIDE, SDK};
+use super::files::{CONSOLE, DEMO, File, Files, GUIDE, SDK};
 use crate::head::{LIVES_PATH, READY_PATH, Refusal};
 use crate::readiness::{Readiness, Report};
 
@@ -35,6 +36,9 @@ const ECHO_MAX: usize = 200;
 /// the legacy protocol.
 pub(super) fn routes(pages: &Pages, readiness: &Arc<Readiness>) -> Router {
     let mut router = health(readiness).route("/sdk/{*path}", get(sdk));
+    if pages.console {
+        router = router.merge(console());
+    }
     if pages.demo {
         router = router
             .route("/", get(|query| to("demo/", query)))
@@ -60,6 +64,64 @@ pub(super) fn routes(pages: &Pages, readiness: &Arc<Readiness>) -> Router {
     }
     let pages = *pages;
     router.fallback(move |request: Request| nowhere(pages, request))
+}
+
+/// The operators' console: files, and nothing else. What it shows and does, it asks the API.
+fn console() -> Router {
+    Router::new()
+        .route("/console", get(|query| to("console/", query)))
+        .route(
+            "/console/",
+            get(|request: Request| page(CONSOLE, "", request)),
+        )
+        .route(
+            "/console/{*path}",
+            get(|Path(path): Path<String>, request: Request| async move {
+                page(CONSOLE, &path, request).await
+            }),
+        )
+        .layer(from_fn(apart))
+}
+
+/// Keeps the console apart from every other page, in this window and in others.
+async fn apart(request: Request, next: Next) -> Response<Body> {
+    let mut response = next.run(request).await;
+    for (name, value) in [
+        ("cross-origin-opener-policy", "same-origin"),
+        ("cross-origin-resource-policy", "same-origin"),
+        ("x-frame-options", "DENY"),
+        (
+            "permissions-policy",
+            "camera=(), microphone=(), geolocation=()",
+        ),
+    ] {
+        let name = HeaderName::from_static(name);
+        response
+            .headers_mut()
+            .insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// The API's own port: the API, and the console if that is served. Files need no key there, so
+/// that whoever asks for them is counted as a stranger.
+pub(crate) fn beside_console(api: Router, pages: &Pages) -> Router {
+    if !pages.console {
+        return api;
+    }
+    let console = guarded(console(), pages).layer(from_fn(admit));
+    console.fallback_service(api)
+}
+
+async fn admit(request: Request, next: Next) -> Response<Body> {
+    let stranger = request.extensions().get::<Arc<dyn Stranger>>();
+    if let Some(Err(wait_ms)) = stranger.map(|stranger| stranger.check()) {
+        let mut response = StatusCode::TOO_MANY_REQUESTS.into_response();
+        let wait_s = HeaderValue::from(wait_ms.div_ceil(1_000));
+        response.headers_mut().insert(RETRY_AFTER, wait_s);
+        return response;
+    }
+    next.run(request).await
 }
 
 /// What operators ask for, on this port and on theirs.
@@ -148,7 +210,7 @@ async fn page(files: Files, path: &str, request: Request) -> Response<Body> {
         None => missing(
             &request,
             &format!("there is no page {}", echo(request.uri().path())),
-            "Look for it from the first page, /demo/ or /docs/.",
+            "Look for it from the first page, /console/, /demo/ or /docs/.",
         ),
     }
 }
@@ -183,12 +245,15 @@ async fn sdk(Path(path): Path<String>, request: Request) -> Response<Body> {
 }
 
 async fn nowhere(pages: Pages, request: Request) -> Response<Body> {
-    let pages = match (pages.demo, pages.guide) {
-        (true, true) => "/demo/ is a demonstration, /docs/ the guide; ",
-        (true, false) => "/demo/ is a demonstration; ",
-        (false, true) => "/docs/ is the guide; ",
-        (false, false) => "",
-    };
+    let there = [
+        (pages.console, "/console/ is the operators' console; "),
+        (pages.demo, "/demo/ is a demonstration; "),
+        (pages.guide, "/docs/ is the guide; "),
+    ];
+    let pages: String = there
+        .iter()
+        .filter_map(|(is_there, text)| is_there.then_some(*text))
+        .collect();
     let hint = format!(
         "Clients connect to /rtm with the SDK; {pages}/sdk/ has the SDK's files, /healthz and /readyz say how the server is."
     );
@@ -269,7 +334,9 @@ async fn guard(State(pages): State<Pages>, request: Request, next: Next) -> Resp
         (REFERRER_POLICY, "no-referrer"),
     ];
     for (name, value) in guards {
-        headers.insert(name, HeaderValue::from_static(value));
+        headers
+            .entry(name)
+            .or_insert(HeaderValue::from_static(value));
     }
     let policy = headers.entry(CONTENT_SECURITY_POLICY);
     policy.or_insert(HeaderValue::from_static(NOTHING));

@@ -132,18 +132,41 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
 }
 
 async fn fetch(url: &str, authorities: Option<&Path>) -> Result<Vec<u8>, String> {
-    let address = Address::parse(url)?;
+    let request = Request::get(url)
+        .header(ACCEPT, "application/jwk-set+json, application/json")
+        .body(Vec::new());
+    let request = request.map_err(|error| format!("it is no URL: {error}"))?;
+    let response = call(request, authorities).await?;
+    let status = response.status();
+    if status.is_redirection() {
+        return Err(format!(
+            "the answer is {status}; redirects are not followed"
+        ));
+    }
+    if status != StatusCode::OK {
+        return Err(format!("the answer is {status}"));
+    }
+    Ok(response.into_body())
+}
+
+/// Sends a request, and reads its answer whatever its status. Whoever calls it bounds the time.
+pub(crate) async fn call(
+    request: Request<Vec<u8>>,
+    authorities: Option<&Path>,
+) -> Result<Response<Vec<u8>>, String> {
+    let address = Address::parse(&request.uri().to_string())?;
+    let request = addressed(&address, request)?;
     let stream = TcpStream::connect((address.host.as_str(), address.port)).await;
     let stream = stream.map_err(|error| format!("no connection: {error}"))?;
     if !address.is_tls {
-        return exchange(&address, stream).await;
+        return exchange(request, stream).await;
     }
     let name = ServerName::try_from(address.host.clone());
     let name = name.map_err(|error| format!("its host cannot have a certificate: {error}"))?;
     let connector = TlsConnector::from(Arc::new(tls(authorities)?));
     let stream = connector.connect(name, stream).await;
     let stream = stream.map_err(|error| format!("no TLS: {error}"))?;
-    exchange(&address, stream).await
+    exchange(request, stream).await
 }
 
 fn tls(authorities: Option<&Path>) -> Result<ClientConfig, String> {
@@ -170,7 +193,7 @@ fn tls(authorities: Option<&Path>) -> Result<ClientConfig, String> {
     Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
 
-async fn exchange<S>(address: &Address, stream: S) -> Result<Vec<u8>, String>
+async fn exchange<S>(request: Request<Body>, stream: S) -> Result<Response<Vec<u8>>, String>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -183,7 +206,7 @@ where
         .map_err(broken)?;
     let connection = tokio::spawn(connection);
     let answered = async {
-        let response = sender.send_request(request(address)?).await;
+        let response = sender.send_request(request).await;
         read_answer(response.map_err(broken)?.map(Body::new)).await
     };
     let answered = answered.await;
@@ -191,32 +214,28 @@ where
     answered
 }
 
-fn request(address: &Address) -> Result<Request<Body>, String> {
+/// The request as it goes to its host.
+fn addressed(address: &Address, request: Request<Vec<u8>>) -> Result<Request<Body>, String> {
+    let (mut parts, body) = request.into_parts();
     let uri = &address.uri;
     let authority = uri.authority().map_or("", |authority| authority.as_str());
     let host = HeaderValue::from_str(authority).map_err(|error| error.to_string())?;
-    Request::get(uri.path_and_query().map_or("/", |path| path.as_str()))
-        .header(HOST, host)
-        .header(ACCEPT, "application/jwk-set+json, application/json")
-        .header(USER_AGENT, concat!("tidings/", env!("CARGO_PKG_VERSION")))
-        .body(Body::empty())
-        .map_err(|error| error.to_string())
+    parts.headers.insert(HOST, host);
+    let program = HeaderValue::from_static(concat!("tidings/", env!("CARGO_PKG_VERSION")));
+    parts.headers.insert(USER_AGENT, program);
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    parts.uri = path
+        .parse()
+        .map_err(|error: hyper::http::uri::InvalidUri| error.to_string())?;
+    Ok(Request::from_parts(parts, Body::from(body)))
 }
 
-async fn read_answer(response: Response<Body>) -> Result<Vec<u8>, String> {
-    let status = response.status();
-    if status.is_redirection() {
-        return Err(format!(
-            "the answer is {status}; redirects are not followed"
-        ));
-    }
-    if status != StatusCode::OK {
-        return Err(format!("the answer is {status}"));
-    }
+async fn read_answer(response: Response<Body>) -> Result<Response<Vec<u8>>, String> {
     if response.headers().contains_key(CONTENT_ENCODING) {
         return Err("the answer is compressed, which was not asked for".into());
     }
-    let bytes = to_bytes(response.into_body(), BYTES_MAX).await;
+    let (parts, body) = response.into_parts();
+    let bytes = to_bytes(body, BYTES_MAX).await;
     let bytes = bytes.map_err(|error| {
         let is_large = std::error::Error::source(&error)
             .is_some_and(|source| source.to_string().contains("length limit"));
@@ -226,7 +245,7 @@ async fn read_answer(response: Response<Body>) -> Result<Vec<u8>, String> {
             format!("the answer breaks off: {error}")
         }
     })?;
-    Ok(bytes.to_vec())
+    Ok(Response::from_parts(parts, bytes.to_vec()))
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ use tidings_token::jwt::KeySet;
 use tidings_wire::names::AppId;
 use tokio::task::JoinSet;
 
+pub(crate) use self::fetch::call;
 pub use self::fetch::{check_key_url, load_key_set};
 use crate::http::MediaDoor;
 use crate::mailbox::{Envelope, Mailbox};

@@ -12,11 +12,10 @@ use rustix::net::sockopt::socket_peercred;
 use tidings_store::embedded::Snapshots;
 
 use super::{
-    Answer, CONNECTIONS_MAX, Change, Envelope, FILE, Health, LINE_BYTES_MAX, Request, Status,
-    VERSION, WAIT, bind, report_json,
+    Answer, CONNECTIONS_MAX, Change, Envelope, FILE, Health, KeyAnswer, KeyRequest, LINE_BYTES_MAX,
+    Request, Status, VERSION, WAIT, bind, report_json,
 };
 use crate::failure::Failure;
-use crate::key_command::{KeyAnswer, KeyRequest};
 use crate::local_key::LocalDoor;
 
 /// Longest wait for the request of a connection beyond the limit: the others wait meanwhile.

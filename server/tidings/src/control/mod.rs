@@ -14,6 +14,7 @@
 
 mod client;
 mod health;
+mod keys;
 mod listener;
 mod numbers;
 
@@ -29,9 +30,9 @@ use tidings_store::embedded::VerifyReport;
 
 pub(crate) use self::client::{Reached, ask, backup, reach};
 pub(crate) use self::health::Health;
+pub(crate) use self::keys::{KeyAnswer, KeyLine, KeyRequest};
 pub(crate) use self::listener::{Control, Office};
 pub(crate) use self::numbers::Numbers;
-use crate::key_command::{KeyAnswer, KeyRequest};
 use crate::local_key::LocalDoor;
 
 /// Name of the socket within the data directory.
@@ -69,7 +70,7 @@ pub(crate) enum Request {
     Verify,
     /// Asks something of the keys of the API.
     Key {
-        /// What.
+        /// What is asked of them.
         key: KeyRequest,
     },
     /// Asks where the API is, and for a key to it.

@@ -29,7 +29,12 @@ pub(crate) struct KickArguments {
     user: String,
 
     /// Take the user out of this channel, and leave the sessions
-    #[arg(long, value_name = "CHANNEL", conflicts_with_all = ["session", "ban"], add = ArgValueCompleter::new(complete::channels))]
+    #[arg(
+        long,
+        value_name = "CHANNEL",
+        conflicts_with_all = ["session", "ban"],
+        add = ArgValueCompleter::new(complete::channels)
+    )]
     channel: Option<String>,
 
     /// End only this session, by its id as `tidings user` shows it
@@ -85,11 +90,20 @@ impl Right {
   tidings ban --address 192.0.2.0/24 --for 1h")]
 pub(crate) struct BanArguments {
     /// The user's id [default: whoever --channel or --address fits]
-    #[arg(value_name = "USER", required_unless_present_any = ["channel", "address"], add = ArgValueCompleter::new(complete::users))]
+    #[arg(
+        value_name = "USER",
+        required_unless_present_any = ["channel", "address"],
+        add = ArgValueCompleter::new(complete::users)
+    )]
     user: Option<String>,
 
     /// Only in this channel; without a user: everybody there
-    #[arg(long, value_name = "CHANNEL", conflicts_with = "address", add = ArgValueCompleter::new(complete::channels))]
+    #[arg(
+        long,
+        value_name = "CHANNEL",
+        conflicts_with = "address",
+        add = ArgValueCompleter::new(complete::channels)
+    )]
     channel: Option<String>,
 
     /// From this address, or all that begin with the same bits, as in 192.0.2.0/24
@@ -128,7 +142,12 @@ pub(crate) struct BanArguments {
   tidings unban --id 17")]
 pub(crate) struct UnbanArguments {
     /// The user's id
-    #[arg(value_name = "USER", required_unless_present = "id", conflicts_with = "id", add = ArgValueCompleter::new(complete::banned))]
+    #[arg(
+        value_name = "USER",
+        required_unless_present = "id",
+        conflicts_with = "id",
+        add = ArgValueCompleter::new(complete::banned)
+    )]
     user: Option<String>,
 
     /// The ban's id, as `tidings bans` shows it
@@ -173,8 +192,13 @@ pub(super) fn told(ban: &Value) -> String {
         }
     }
     let rights = ban["privileges"].as_array().into_iter().flatten();
-    let rights: Vec<_> = rights.filter_map(Value::as_str).map(shown).collect();
-    told += &format!(" may not {}", rights.join(", ").replace('_', " "));
+    let rights = rights.filter_map(Value::as_str).map(|right| match right {
+        "login" => "log in".to_owned(),
+        "join_channel" => "join".to_owned(),
+        "send_message" => "send".to_owned(),
+        other => shown(other).replace('_', " "),
+    });
+    told += &format!(" may not {}", rights.collect::<Vec<_>>().join(", "));
     match ban["until_ms"].as_u64() {
         Some(until_ms) => told += &format!(" until {}", at(until_ms)),
         None => told += ", without an end",
@@ -190,7 +214,7 @@ fn seconds(span: Span) -> u64 {
     span.of(Duration::from_secs(1)).as_secs()
 }
 
-/// `tidings kick`.
+/// Carries out `tidings kick`.
 pub(crate) fn kick(arguments: &KickArguments) -> Result<(), Failure> {
     let door = arguments.reach.open()?;
     let user = arguments.user.as_str();
@@ -242,7 +266,7 @@ fn done_to(
     }
 }
 
-/// `tidings ban`.
+/// Carries out `tidings ban`.
 pub(crate) fn ban(arguments: &BanArguments) -> Result<(), Failure> {
     let door = arguments.reach.open()?;
     let mut wish = json!({ "note": arguments.note });
@@ -271,7 +295,7 @@ pub(crate) fn ban(arguments: &BanArguments) -> Result<(), Failure> {
     }
 }
 
-/// `tidings unban`.
+/// Carries out `tidings unban`.
 pub(crate) fn unban(arguments: &UnbanArguments) -> Result<(), Failure> {
     let door = arguments.reach.open()?;
     if let Some(id) = arguments.id {
@@ -318,7 +342,7 @@ fn lift(arguments: &UnbanArguments, door: &AppDoor, ban: &Value) -> Result<(), F
     }
 }
 
-/// `tidings bans`.
+/// Carries out `tidings bans`.
 pub(crate) fn bans(arguments: &BansArguments) -> Result<(), Failure> {
     let door = arguments.reach.open()?;
     let mut count = 0;

@@ -166,7 +166,9 @@ impl Contexts {
             let meant = nearest(name, self.all.keys().map(String::as_str));
             let hint = match meant {
                 Some(meant) => format!("did you mean {meant}? `tidings context list` shows all"),
-                None => "`tidings context list` shows those that there are; `tidings context add` makes one".into(),
+                None => "`tidings context list` shows those that there are; `tidings context add` \
+                    makes one"
+                    .into(),
             };
             Failure::new(format!("there is no context {name:?}"), hint)
         })

@@ -255,9 +255,11 @@ impl Api {
         let is_certificate = text.contains("certificate") || text.contains("UnknownIssuer");
         let (status, hint) = if is_certificate {
             let hint = if self.target.ca_file.is_some() {
-                "the name in --url must be one of the certificate's, and --ca-file must hold the authority that has signed it"
+                "the name in --url must be one of the certificate's, and --ca-file must hold the \
+                 authority that has signed it"
             } else {
-                "the name in --url must be one of the certificate's; for an authority of your own, add --ca-file FILE"
+                "the name in --url must be one of the certificate's; for an authority of your own, \
+                 add --ca-file FILE"
             };
             (400, hint.to_owned())
         } else if text.contains("InvalidContentType") || text.contains("corrupt message") {
@@ -266,10 +268,12 @@ impl Api {
         } else if matches!(error, ureq::Error::HostNotFound) || text.contains("lookup address") {
             (0, "check the name of the host in --url".into())
         } else if matches!(error, ureq::Error::Timeout(_)) {
-            let hint = "check the address, and the firewall in between; `tidings status` on the server shows how it is";
+            let hint = "check the address, and the firewall in between; `tidings status` on the \
+                server shows how it is";
             (0, hint.into())
         } else {
-            let hint = "start it with `tidings serve`, or check --url, its port, and whether the server is ready";
+            let hint = "start it with `tidings serve`, or check --url, its port, and whether the \
+                server is ready";
             (0, hint.into())
         };
         self.trouble(status, "", format!("no answer from {url}: {text}"), hint)
@@ -307,16 +311,22 @@ impl Api {
         let hint = match (status, wait) {
             (429 | 503, Some(seconds)) => format!("try again in {seconds} s"),
             (401, _) if self.target.key.is_none() => {
-                "give a key: --key-file FILE, TIDINGS_KEY, or a context; `tidings key create` on the server makes one".into()
+                "give a key: --key-file FILE, TIDINGS_KEY, or a context; `tidings key create` on \
+                 the server makes one"
+                    .into()
             }
             (401, _) => {
-                "the key is not this server's, or has ended; `tidings key list` on the server shows the good ones".into()
+                "the key is not this server's, or has ended; `tidings key list` on the server \
+                 shows the good ones"
+                    .into()
             }
             (404, _) if code == "unknown_app" => {
                 "`tidings app list` on the server shows the apps; give one with --app".into()
             }
             (404, _) if code == "unknown_path" => {
-                "the server is older than this program; upgrade it, or use the program of its version".into()
+                "the server is older than this program; upgrade it, or use the program of its \
+                 version"
+                    .into()
             }
             _ => shown(word("hint")),
         };
@@ -334,7 +344,8 @@ impl Api {
                 format!("\"{}\"", shown(&begin))
             }
         );
-        let hint = "check --url: it is the server's address, without a path; with --api-listen it is that port";
+        let hint = "check --url: it is the server's address, without a path; with --api-listen it \
+            is that port";
         self.trouble(status, "", what, hint.into())
     }
 }

@@ -57,8 +57,12 @@ pub(super) struct As {
 
 It logs in as a user and joins: the members see one more until you press Ctrl-C.")]
 pub(crate) struct SubArguments {
-    /// The channels
-    #[arg(value_name = "CHANNEL", required = true, add = ArgValueCompleter::new(complete::channels))]
+    /// The channels to listen to
+    #[arg(
+        value_name = "CHANNEL",
+        required = true,
+        add = ArgValueCompleter::new(complete::channels)
+    )]
     channels: Vec<String>,
 
     /// Show also who joins and leaves
@@ -152,7 +156,8 @@ pub(super) fn token_for(door: &AppDoor, user: &str, ttl_s: u32) -> Result<Option
                 shown(user)
             ),
             format!(
-                "give --token (`tidings token issue` makes one), or allow it: tidings app set {} issue_tokens=true",
+                "give --token (`tidings token issue` makes one), or allow it: tidings app set {} \
+                 issue_tokens=true",
                 door.app
             ),
         )),
@@ -175,7 +180,7 @@ fn needs_token(door: &AppDoor) -> Result<bool, Failure> {
     }
 }
 
-/// Logs in.
+/// Logs in as whom the options say.
 async fn log_in(door: &AppDoor, who: &As) -> Result<(Client, Events, String), Failure> {
     let user = match &who.as_user {
         Some(user) => user.clone(),
@@ -216,7 +221,8 @@ pub(super) async fn client_at(
                 LOGIN_WAIT.as_secs(),
                 shown(endpoint)
             ),
-            "give --endpoint where clients reach the server; over TLS its certificate must come from a public authority",
+            "give --endpoint where clients reach the server; over TLS its certificate must come \
+             from a public authority",
         )),
     }
 }
@@ -227,7 +233,11 @@ fn content(message: &Message) -> (String, Value) {
         Message::Text(text) => (shown(text), json!({ "type": "text", "payload": text })),
         Message::Raw { data, description } => (
             format!("{} bytes {}", data.len(), shown(description)),
-            json!({ "type": "raw", "payload_base64": STANDARD.encode(data), "description": description }),
+            json!({
+                "type": "raw",
+                "payload_base64": STANDARD.encode(data),
+                "description": description,
+            }),
         ),
         Message::File(file) => about_file("file", file),
         Message::Image { file, .. } => about_file("image", file),
@@ -277,7 +287,7 @@ fn said(
     ))
 }
 
-/// `tidings sub`.
+/// Carries out `tidings sub`.
 pub(crate) fn sub(arguments: &SubArguments) -> Result<(), Failure> {
     let door = arguments.reach.open()?;
     block_on(async {
@@ -351,7 +361,7 @@ async fn listen(arguments: &SubArguments, events: &mut Events) -> Result<(), Fai
                 if state == tidings_client::ConnectionState::Aborted {
                     return Err(Failure::new(
                         format!("the login has ended: {reason}"),
-                        "another login of the same user ends this one; a ban does too",
+                        "a kick, a ban or another login of the same user ends it",
                     ));
                 }
                 if state == tidings_client::ConnectionState::Reconnecting {
@@ -378,7 +388,7 @@ fn moved(channel: &str, user: &str, how: &str, as_json: bool) -> Result<(), Fail
     ))
 }
 
-/// `tidings ask`.
+/// Carries out `tidings ask`.
 pub(crate) fn ask(arguments: &AskArguments) -> Result<(), Failure> {
     let question = read_message(&arguments.message)?;
     let question = String::from_utf8(question).map_err(|_| {

@@ -128,7 +128,7 @@ pub(super) fn up_to(
     Ok(count)
 }
 
-/// `tidings who`.
+/// Carries out `tidings who`.
 pub(crate) fn who(arguments: &WhoArguments) -> Result<(), Failure> {
     let door = arguments.reach.open()?;
     let filters = [
@@ -169,7 +169,7 @@ pub(crate) fn who(arguments: &WhoArguments) -> Result<(), Failure> {
     Ok(())
 }
 
-/// `tidings user`.
+/// Carries out `tidings user`.
 pub(crate) fn user(arguments: &UserArguments) -> Result<(), Failure> {
     let door = arguments.reach.open()?;
     let user = arguments.user.as_str();
@@ -280,7 +280,7 @@ fn bans_of(door: &AppDoor, user: &str) -> Result<Vec<Value>, Failure> {
     Ok(bans)
 }
 
-/// `tidings channels`.
+/// Carries out `tidings channels`.
 pub(crate) fn channels(arguments: &ChannelsArguments) -> Result<(), Failure> {
     let door = arguments.reach.open()?;
     let prefix = arguments.prefix.as_deref();
@@ -302,7 +302,7 @@ pub(crate) fn channels(arguments: &ChannelsArguments) -> Result<(), Failure> {
     Ok(())
 }
 
-/// `tidings channel`.
+/// Carries out `tidings channel`.
 pub(crate) fn channel(arguments: &ChannelArguments) -> Result<(), Failure> {
     let door = arguments.reach.open()?;
     let name = arguments.channel.as_str();

@@ -53,7 +53,7 @@ pub(crate) enum PeopleCommand {
     Kick(act::KickArguments),
     /// Ban a user, an address or a whole channel
     Ban(act::BanArguments),
-    /// Lift bans
+    /// Lift bans of a user, or one by its id
     Unban(act::UnbanArguments),
     /// List the bans
     Bans(act::BansArguments),
@@ -66,7 +66,7 @@ pub(crate) enum PeopleCommand {
     Context(context_command::ContextCommand),
 }
 
-/// Runs a command.
+/// Carries out a command for people.
 pub(crate) fn run(command: PeopleCommand) -> Result<(), Failure> {
     match command {
         PeopleCommand::Top(arguments) => top::run(&arguments),

@@ -20,7 +20,12 @@ use crate::settings::Settings;
 #[command(next_help_heading = "Which server")]
 pub(crate) struct Reach {
     /// A server that `tidings context add` has given a name [env: TIDINGS_CONTEXT]
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["url", "data_dir", "config"], add = ArgValueCompleter::new(complete::contexts))]
+    #[arg(
+        long,
+        value_name = "NAME",
+        conflicts_with_all = ["url", "data_dir", "config"],
+        add = ArgValueCompleter::new(complete::contexts)
+    )]
     pub(crate) context: Option<String>,
 
     /// Address of a server, such as https://chat.example.org [env: TIDINGS_URL]
@@ -149,7 +154,8 @@ impl Reach {
         let answer = ask(directory, Request::Door)?.ok_or_else(|| {
             Failure::new(
                 format!("no server runs on {}", directory.display()),
-                "for one elsewhere, give --url and --key-file, or --context; `tidings context add` gives it a name",
+                "for one elsewhere, give --url and --key-file, or --context; `tidings context add` \
+                 gives it a name",
             )
         })?;
         let door = answer.door.unwrap_or_default();
@@ -301,7 +307,8 @@ fn only_app(api: &Api) -> Result<String, Failure> {
         [(id, _)] => Ok(id.clone()),
         [] => Err(Failure::new(
             "the server has no app that the key may ask about",
-            "give --app ID: `tidings app create` on the server makes an app, and with --dev any 32 letters or digits are one",
+            "give --app ID: `tidings app create` on the server makes an app, and with --dev any 32 \
+             letters or digits are one",
         )),
         several => Err(Failure::new(
             format!("the server has {}", told(several)),

@@ -70,7 +70,7 @@ pub(crate) struct PubArguments {
     reach: AppReach,
 }
 
-/// `tidings pub`.
+/// Carries out `tidings pub`.
 pub(crate) fn run(arguments: &PubArguments) -> Result<(), Failure> {
     let payload = read_message(&arguments.message)?;
     let door = arguments.reach.open()?;

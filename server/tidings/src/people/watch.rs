@@ -25,7 +25,7 @@ const LINE_BYTES_MAX: u64 = 1 << 20;
 /// How long a broken stream is let be.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// Which events.
+/// Which events are shown.
 #[derive(Debug, Args)]
 struct Which {
     /// Only these types; `user.*` is all of users
@@ -160,7 +160,7 @@ fn show(event: &Value, as_json: bool) -> Result<(), Failure> {
     }
 }
 
-/// `tidings events`.
+/// Carries out `tidings events`.
 pub(crate) fn events(arguments: &EventsArguments) -> Result<(), Failure> {
     let door = arguments.reach.open()?;
     let types = arguments.which.types.join(",");
@@ -209,7 +209,7 @@ pub(crate) fn events(arguments: &EventsArguments) -> Result<(), Failure> {
     Ok(())
 }
 
-/// `tidings tail`.
+/// Carries out `tidings tail`.
 pub(crate) fn tail(arguments: &TailArguments) -> Result<(), Failure> {
     let mut door = arguments.reach.open()?;
     let mut types = arguments.which.types.clone();
@@ -328,7 +328,8 @@ mod tests {
 
     #[test]
     fn a_stream_is_followed_and_its_place_is_kept() {
-        let stream = b"retry: 2000\n\nid: 1.5\nevent: user.login\ndata: {\"type\":\"user.login\"}\n\n: alive\nid: 1.9\n\ndata: {\"type\"";
+        let stream = b"retry: 2000\n\nid: 1.5\nevent: user.login\ndata: \
+            {\"type\":\"user.login\"}\n\n: alive\nid: 1.9\n\ndata: {\"type\"";
         let (mut after, mut seen) = (String::new(), Vec::new());
         let ended = follow(&stream[..], &mut after, |event| {
             seen.push(event["type"].clone());

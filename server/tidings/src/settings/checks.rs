@@ -125,6 +125,19 @@ pub(super) fn media_keep(time: &Span, _name: &str) -> Result<(), Failure> {
     ))
 }
 
+/// How long a login at the console lasts.
+pub(super) fn oidc_session(time: &Span, _name: &str) -> Result<(), Failure> {
+    const MINUTE: Duration = Duration::from_secs(60);
+    const MONTH: Duration = Duration::from_secs(30 * 86_400);
+    if (MINUTE..=MONTH).contains(&time.of(SECOND)) {
+        return Ok(());
+    }
+    Err(Failure::new(
+        "a login at the console lasts from a minute to 30 days",
+        "give --oidc-session such a time, for example 8h",
+    ))
+}
+
 /// How long a drain may take.
 pub(super) fn drain_window(time: &Span, _name: &str) -> Result<(), Failure> {
     let window = time.of(SECOND);

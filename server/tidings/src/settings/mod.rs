@@ -6,6 +6,7 @@ mod apps;
 mod checks;
 mod file;
 mod keys;
+mod login;
 mod resolve;
 pub(crate) mod values;
 mod variables;
@@ -189,6 +190,61 @@ settings! {
     /// Accept every app id without a certificate: for trying things out, not for production
     #[arg(env = "TIDINGS_DEV", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     dev: Switch = Switch(false);
+
+    /// Serve the operators' console at /console, where the server-side API is served; it needs a key
+    #[arg(env = "TIDINGS_CONSOLE", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    console: Switch = Switch(true);
+
+    /// Login server (OpenID Connect) by which people log in at the console: the issuer, such as
+    /// https://login.example.com/realms/ops [default: none, they need a key]
+    #[arg(env = "TIDINGS_OIDC_ISSUER", value_name = "URL")]
+    oidc_issuer: String;
+
+    /// Client id of this server at the login server
+    #[arg(env = "TIDINGS_OIDC_CLIENT_ID", value_name = "ID")]
+    oidc_client_id: String;
+
+    /// File with the client secret, if the login server gives one; the spaces around it do not count
+    #[arg(env = "TIDINGS_OIDC_SECRET_FILE", value_name = "FILE")]
+    oidc_secret_file: PathBuf;
+
+    /// Address of the console as browsers have it: https://chat.example.com/console/
+    ///
+    /// The login server has to permit what follows from it as the address to come back to:
+    /// https://chat.example.com/api/v1/login/callback.
+    #[arg(env = "TIDINGS_OIDC_CONSOLE", value_name = "URL")]
+    oidc_console: String;
+
+    /// What a group of the login server permits: GROUP=admin, GROUP=read, GROUP=app:APP or
+    /// GROUP=read:APP, with more apps behind further colons; repeat for more groups
+    ///
+    /// Of several groups, the strongest role counts: admin, then app, then read. Whoever is in none
+    /// of them is not let in.
+    #[arg(env = "TIDINGS_OIDC_ROLE", value_name = "GROUP=ROLE", value_delimiter = ',')]
+    #[serde(default, deserialize_with = "one_or_many")]
+    oidc_role: Vec<String>;
+
+    /// Claim of ID tokens that holds a person's groups, a text or a list; dots lead into objects:
+    /// realm_access.roles
+    #[arg(env = "TIDINGS_OIDC_CLAIM", value_name = "NAME")]
+    oidc_claim: String = "groups".to_owned();
+
+    /// Scopes that are asked for besides openid [default: profile, email]
+    #[arg(env = "TIDINGS_OIDC_SCOPE", value_name = "SCOPE", value_delimiter = ',')]
+    #[serde(default, deserialize_with = "one_or_many")]
+    oidc_scope: Vec<String>;
+
+    /// What people call the login server, on the console's button [default: its host]
+    #[arg(env = "TIDINGS_OIDC_NAME", value_name = "NAME")]
+    oidc_name: String;
+
+    /// How long a login at the console lasts [default: 8h]
+    #[arg(env = "TIDINGS_OIDC_SESSION", value_name = "TIME")]
+    oidc_session: Span = Span::Time(Duration::from_secs(8 * 3_600)) => checks::oidc_session;
+
+    /// PEM file with the authorities that vouch for the login server [default: the public ones]
+    #[arg(env = "TIDINGS_OIDC_CA", value_name = "FILE")]
+    oidc_ca: PathBuf;
 
     /// Serve the demonstration at /demo [default: with --dev only]
     #[arg(env = "TIDINGS_DEMO", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]

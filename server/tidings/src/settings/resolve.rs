@@ -25,6 +25,8 @@ impl Settings {
         config.tls = self.tls_files()?;
         config.admin_listen = self.admin_listen.map(|listen| listen.0);
         self.check_exposure(&config)?;
+        config.console = self.console().0;
+        config.login = self.login()?;
         config.demo = self.demo.map_or(self.is_dev(), |demo| demo.0);
         config.guide = self.guide.map_or(self.is_dev(), |guide| guide.0);
         config.trusted_proxies = self.proxies()?;
@@ -263,7 +265,7 @@ pub(crate) fn parse_origins(texts: &[String]) -> Result<Vec<OriginPattern>, Fail
     texts.iter().map(parse).collect()
 }
 
-fn milliseconds(time: Duration) -> u64 {
+pub(super) fn milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 

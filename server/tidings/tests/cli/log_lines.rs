@@ -50,6 +50,7 @@ const FIELDS: &[&str] = &[
     "spans",
     "thread",
     "took_ms",
+    "took_us",
     "uid",
     "unused",
     "used_bytes",

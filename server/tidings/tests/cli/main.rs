@@ -75,6 +75,9 @@ fn expect(name: &str, found: &str) {
 
 #[test]
 fn help_texts() {
+    for command in people::COMMANDS {
+        help_text(&format!("help-{command}.txt"), &[command, "--help"]);
+    }
     for (name, arguments) in [
         ("help-app-create.txt", &["app", "create", "--help"][..]),
         ("help-app-rotate.txt", &["app", "rotate", "--help"]),
@@ -90,32 +93,19 @@ fn help_texts() {
         ("help-media.txt", &["media", "--help"]),
         ("help-doctor.txt", &["doctor", "--help"]),
         ("help-reference.txt", &["reference", "--help"]),
-        ("help-top.txt", &["top", "--help"]),
-        ("help-status.txt", &["status", "--help"]),
-        ("help-who.txt", &["who", "--help"]),
-        ("help-user.txt", &["user", "--help"]),
-        ("help-channels.txt", &["channels", "--help"]),
-        ("help-channel.txt", &["channel", "--help"]),
-        ("help-events.txt", &["events", "--help"]),
-        ("help-tail.txt", &["tail", "--help"]),
-        ("help-pub.txt", &["pub", "--help"]),
-        ("help-sub.txt", &["sub", "--help"]),
-        ("help-ask.txt", &["ask", "--help"]),
-        ("help-kick.txt", &["kick", "--help"]),
-        ("help-ban.txt", &["ban", "--help"]),
-        ("help-unban.txt", &["unban", "--help"]),
-        ("help-bans.txt", &["bans", "--help"]),
-        ("help-bench.txt", &["bench", "--help"]),
-        ("help-context.txt", &["context", "--help"]),
         ("help-context-add.txt", &["context", "add", "--help"]),
     ] {
-        let output = run(arguments);
-        assert!(output.status.success(), "{arguments:?}");
-        let stdout = text(&output.stdout);
-        // Lines of nothing but indentation would not survive an editor.
-        let trimmed: Vec<_> = stdout.lines().map(str::trim_end).collect();
-        expect(name, &(trimmed.join("\n") + "\n"));
+        help_text(name, arguments);
     }
+}
+
+fn help_text(name: &str, arguments: &[&str]) {
+    let output = run(arguments);
+    assert!(output.status.success(), "{arguments:?}");
+    let stdout = text(&output.stdout);
+    // Lines of nothing but indentation would not survive an editor.
+    let trimmed: Vec<_> = stdout.lines().map(str::trim_end).collect();
+    expect(name, &(trimmed.join("\n") + "\n"));
 }
 
 #[test]

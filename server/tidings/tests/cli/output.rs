@@ -129,6 +129,23 @@ fn a_log_that_was_closed_before_the_start_costs_the_log_alone() {
 }
 
 #[test]
+fn a_stuck_log_slows_nobody_however_much_is_logged() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = data_dir(&folder);
+    let (_unread, writer) = std::io::pipe().expect("a pipe");
+    rustix::pipe::fcntl_setpipe_size(&writer, 4_096).expect("a small pipe");
+    let (mut server, address) = serve_with(&data, writer.into(), &["--log", "trace"]);
+    let agent: ureq::Agent = ureq::Agent::config_builder().build().into();
+    let begin = Instant::now();
+    for _ in 0..500 {
+        let answer = agent.get(format!("http://{address}/readyz")).call();
+        assert_eq!(answer.expect("an answer").status(), 200);
+    }
+    assert!(begin.elapsed() < PATIENCE, "{:?}", begin.elapsed());
+    check_alive(&mut server.0, &data);
+}
+
+#[test]
 fn lines_that_come_again_and_again_are_summed_up_and_each_is_an_object() {
     let folder = tempfile::tempdir().expect("a folder");
     let data = data_dir(&folder);

@@ -119,7 +119,7 @@ impl Source {
 /// What the page's thread reads asks for.
 type Read = Result<Value, Trouble>;
 
-/// `tidings top`.
+/// Carries out `tidings top`.
 pub(crate) fn run(arguments: &TopArguments) -> Result<(), Failure> {
     let interval = arguments.interval.of(Duration::from_secs(1));
     if !(INTERVAL_MIN..=INTERVAL_MAX).contains(&interval) {

@@ -29,7 +29,7 @@ enum Order {
     Rate,
     /// Messages since the start.
     Messages,
-    /// The id.
+    /// The id of the app.
     Id,
 }
 
@@ -154,7 +154,7 @@ impl Page {
         }
     }
 
-    /// Draws everything.
+    /// Draws the whole page.
     pub(super) fn draw(&self, frame: &mut Frame<'_>) {
         let hubs = self
             .reading

@@ -345,26 +345,58 @@ pub(super) mod tests {
     use super::*;
 
     pub(in super::super) fn stats(at_ms: u64, uptime_s: u64, count: u64) -> Value {
-        json!({
-            "at_ms": at_ms, "uptime_s": uptime_s, "memory_bytes": 64 << 20, "store_accepts": "everything",
-            "hubs": [
-                { "hub": 0, "sessions": 3, "connections": 3, "channels": 2, "frames_received": count, "frames_sent": 10 * count },
-                { "hub": 1, "sessions": 4, "connections": 5, "channels": 2, "legacy_connections": 1, "frames_received": 0, "frames_sent": 0 },
+        let hub = |hub: u64, sessions: u64, received: u64, legacy: u64| {
+            json!({
+                "hub": hub,
+                "sessions": sessions,
+                "connections": sessions + legacy,
+                "legacy_connections": legacy,
+                "channels": 2,
+                "frames_received": received,
+                "frames_sent": 10 * received,
+            })
+        };
+        let refused = |app: &str, limit: &str, count: u64| {
+            let labels = json!({ "app": app, "limit": limit });
+            json!({ "labels": labels, "value": count })
+        };
+        let answers = json!({
+            "count": count,
+            "sum": 1,
+            "buckets": [
+                { "le": 0.001, "count": count / 2 },
+                { "le": 0.004, "count": count },
+                { "le": null, "count": count },
             ],
-            "apps": [{ "app": "a\u{1b}b", "logins": 2, "peer_messages": count, "channel_messages": 2 * count }],
+        });
+        let sample = |value: Value| {
+            let samples = [json!({ "labels": {}, "value": value })];
+            json!({ "samples": samples })
+        };
+        json!({
+            "at_ms": at_ms,
+            "uptime_s": uptime_s,
+            "memory_bytes": 64 << 20,
+            "store_accepts": "everything",
+            "hubs": [hub(0, 3, count, 0), hub(1, 4, 0, 1)],
+            "apps": [{
+                "app": "a\u{1b}b",
+                "logins": 2,
+                "peer_messages": count,
+                "channel_messages": 2 * count,
+            }],
             "other_apps": { "logins": 0, "peer_messages": 0, "channel_messages": 0 },
             "store": { "queued_operations": 1 },
             "metrics": {
-                "tidings_cpu_seconds_total": { "samples": [{ "labels": {}, "value": uptime_s as f64 / 4.0 }] },
+                // A quarter of a core.
+                "tidings_cpu_seconds_total": sample(json!(uptime_s as f64 / 4.0)),
                 "tidings_refused_total": { "samples": [
-                    { "labels": { "app": "a", "limit": "login" }, "value": 1 },
-                    { "labels": { "app": "a", "limit": "message" }, "value": count },
-                    { "labels": { "app": "b", "limit": "message" }, "value": count },
+                    refused("a", "login", 1),
+                    refused("a", "message", count),
+                    refused("b", "message", count),
                 ] },
-                "tidings_gap_total": { "samples": [{ "labels": { "cause": "x" }, "value": 0 }] },
-                "tidings_request_seconds": { "samples": [{ "labels": {}, "value": { "count": count, "sum": 1, "buckets": [
-                    { "le": 0.001, "count": count / 2 }, { "le": 0.004, "count": count }, { "le": null, "count": count },
-                ] } }] },
+                "tidings_gap_total": sample(json!(0)),
+                "tidings_request_seconds": sample(answers),
             },
         })
     }

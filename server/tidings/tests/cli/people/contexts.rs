@@ -1,6 +1,7 @@
 //! Servers with names, keys that may do less, and shells that complete names.
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
 use std::process::Command;
 
 use super::Place;
@@ -14,218 +15,184 @@ fn key(place: &Place, name: &str, options: &[&str]) -> String {
     file
 }
 
+/// A person at another machine: neither data directory nor key are near.
+struct Far<'a> {
+    place: &'a Place,
+    url: String,
+    admin: String,
+    /// Stand between the words, as in a shell.
+    variables: Vec<(&'static str, String)>,
+}
+
+impl<'a> Far<'a> {
+    fn new(place: &'a Place) -> Self {
+        Self {
+            place,
+            url: format!("http://{}", place.address),
+            admin: key(place, "admin", &["--role", "admin"]),
+            variables: Vec::new(),
+        }
+    }
+
+    fn with(&self, variables: &[(&'static str, &str)]) -> Self {
+        let own = |(name, value): &(&'static str, &str)| (*name, (*value).to_owned());
+        Self {
+            url: self.url.clone(),
+            admin: self.admin.clone(),
+            variables: variables.iter().map(own).collect(),
+            ..*self
+        }
+    }
+
+    fn command(&self, words: &str) -> Command {
+        let words = words
+            .replace("URL", &self.url)
+            .replace("ADMIN", &self.admin);
+        let words: Vec<_> = words.split_whitespace().collect();
+        let mut command = self.place.command(&words);
+        command
+            .env_remove("TIDINGS_DATA_DIR")
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
+            .current_dir(self.place.folder.path());
+        command
+    }
+
+    /// Runs a command, in which URL and ADMIN are the server and the admin's key; returns what it
+    /// says, if its exit code is this.
+    fn says(&self, code: i32, words: &str) -> String {
+        let output = self.command(words).output().expect("the program runs");
+        let told = text(&output.stdout) + &text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{words}: {told}");
+        told
+    }
+
+    fn contexts(&self) -> PathBuf {
+        let folder = self.place.folder.path();
+        folder.join("settings/tidings/contexts.toml")
+    }
+}
+
 #[test]
 fn a_server_elsewhere_has_a_name_and_its_key_stays_secret() {
     let place = Place::with(&["--app", &format!("{APP}:{CERTIFICATE}")]);
-    let url = format!("http://{}", place.address);
-    let admin = key(&place, "admin", &["--role", "admin"]);
-    // From here on as on another machine.
-    let far = |arguments: &[&str]| {
-        let mut command = place.command(arguments);
-        command.env_remove("TIDINGS_DATA_DIR");
-        command.current_dir(place.folder.path());
-        command
-    };
-    let run = |arguments: &[&str]| {
-        let output = far(arguments).output().expect("the program runs");
-        let told = text(&output.stdout) + &text(&output.stderr);
-        (output.status.code(), told)
-    };
-    let (code, told) = run(&["context", "list"]);
-    assert_eq!(
-        (code, told.contains("context add")),
-        (Some(0), true),
-        "{told}"
-    );
-    let (code, told) = run(&["who"]);
-    assert_eq!(
-        (code, told.contains("no server runs on")),
-        (Some(1), true),
-        "{told}"
-    );
-
-    let (code, told) = run(&[
-        "context",
-        "add",
-        "home",
-        "--url",
-        &url,
-        "--key-file",
-        &admin,
-    ]);
-    assert_eq!(code, Some(0), "{told}");
+    let far = Far::new(&place);
+    assert!(far.says(0, "context list").contains("context add"));
+    assert!(far.says(1, "who").contains("no server runs on"));
+    let told = far.says(0, "context add home --url URL --key-file ADMIN");
     assert!(told.contains("the key is good); in use"), "{told}");
-    let mut add = far(&[
-        "context",
-        "add",
-        "piped",
-        "--url",
-        &format!("{url}/"),
-        "--key-file",
-        "-",
-        "--app",
-        &APP[..6],
-    ]);
-    add.stdin(std::fs::File::open(&admin).expect("a key"));
+    let words = format!(
+        "context add piped --url URL/ --key-file - --app {}",
+        &APP[..6]
+    );
+    let mut add = far.command(&words);
+    add.stdin(std::fs::File::open(&far.admin).expect("a key"));
     let added = add.output().expect("the program runs");
     assert!(added.status.success(), "{added:?}");
-    let file = place.folder.path().join("settings/tidings/contexts.toml");
-    let mode = std::fs::metadata(&file)
+
+    let mode = std::fs::metadata(far.contexts())
         .expect("a file")
-        .permissions()
-        .mode();
-    assert_eq!(mode & 0o777, 0o600);
-    let secret = std::fs::read_to_string(&admin).expect("a key");
-    let (_, told) = run(&["context", "list", "--json"]);
+        .permissions();
+    assert_eq!(mode.mode() & 0o777, 0o600);
+    let secret = std::fs::read_to_string(&far.admin).expect("a key");
+    let told = far.says(0, "context list --json");
     assert!(!told.contains(&secret), "{told}");
     assert!(told.contains(&format!("\"app\":\"{APP}\"")), "{told}");
-    let (_, told) = run(&["context", "list"]);
+    let told = far.says(0, "context list");
     assert!(
         !told.contains(&secret) && told.starts_with("* home "),
         "{told}"
     );
-
-    for arguments in [
-        &["who"][..],
-        &["who", "--context", "piped"],
-        &["status"],
-        &["status", "--json"],
-        &["top", "--json", "--count", "1"],
-        &["bans"],
-        &["events"],
-    ] {
-        let (code, told) = run(arguments);
-        assert_eq!(code, Some(0), "{arguments:?}: {told}");
-    }
-    let (_, told) = run(&["status"]);
-    assert!(
-        told.contains("apps       1\n") && told.contains("users      0 sessions"),
-        "{told}"
-    );
-    assert_eq!(run(&["context", "use", "piped"]).0, Some(0));
-    assert_eq!(run(&["who"]).0, Some(0));
-    // A variable is nearer than the context in use, and an option than a variable.
-    let mut who = far(&["who"]);
-    who.env("TIDINGS_URL", "http://127.0.0.1:1");
-    let output = who.output().expect("the program runs");
-    assert!(text(&output.stderr).contains("no answer from http://127.0.0.1:1"));
-    who = far(&["who", "--context", "home"]);
-    who.env("TIDINGS_URL", "http://127.0.0.1:1");
-    assert!(who.output().expect("the program runs").status.success());
-    who = far(&["who"]);
-    who.env("TIDINGS_URL", &url)
-        .env("TIDINGS_KEY", secret.trim());
-    assert!(who.output().expect("the program runs").status.success());
-
-    let (code, told) = run(&["context", "use", "hme"]);
-    assert_eq!(
-        (code, told.contains("did you mean home?")),
-        (Some(1), true),
-        "{told}"
-    );
-    assert_eq!(run(&["context", "use", "--none"]).0, Some(0));
-    assert_eq!(run(&["who"]).0, Some(1));
-    assert_eq!(run(&["context", "remove", "piped"]).0, Some(0));
-    let kept = std::fs::read_to_string(&file).expect("a file");
+    far.says(0, "context remove piped");
+    let kept = std::fs::read_to_string(far.contexts()).expect("a file");
     assert!(!kept.contains(&secret), "the key is gone");
-    for (name, url) in [
-        ("a b", url.as_str()),
-        ("x", "localhost"),
-        ("x", "http://127.0.0.1:1"),
+}
+
+#[test]
+fn the_server_that_is_named_last_and_nearest_is_meant() {
+    let place = Place::with(&["--app", &format!("{APP}:{CERTIFICATE}")]);
+    let far = Far::new(&place);
+    far.says(0, "context add home --url URL --key-file ADMIN");
+    far.says(0, "context add gone --url http://127.0.0.1:1 --no-check");
+    for words in [
+        "who",
+        "who --context home",
+        "status --json",
+        "top --json --count 1",
+        "bans",
+        "events",
     ] {
-        let (code, told) = run(&["context", "add", name, "--url", url]);
-        assert_eq!((code, told.contains("hint: ")), (Some(1), true), "{told}");
+        far.says(0, words);
     }
-    assert_eq!(
-        run(&[
-            "context",
-            "add",
-            "later",
-            "--url",
-            "http://127.0.0.1:1",
-            "--no-check"
-        ])
-        .0,
-        Some(0)
-    );
+    let told = far.says(0, "status");
+    assert!(told.contains("apps       1\n"), "{told}");
+    assert!(told.contains("users      0 sessions"), "{told}");
+    let nowhere = far.with(&[("TIDINGS_URL", "http://127.0.0.1:1")]);
+    let told = nowhere.says(1, "who");
+    assert!(told.contains("no answer from http://127.0.0.1:1"), "{told}");
+    nowhere.says(0, "who --context home");
+    far.with(&[("TIDINGS_CONTEXT", "gone")]).says(1, "who");
+    let secret = std::fs::read_to_string(&far.admin).expect("a key");
+    let variables = [
+        ("TIDINGS_URL", far.url.as_str()),
+        ("TIDINGS_KEY", secret.as_str()),
+    ];
+    far.with(&variables).says(0, "who");
+
+    far.says(0, "context use gone");
+    far.says(1, "who");
+    let told = far.says(1, "context use hme");
+    assert!(told.contains("did you mean home?"), "{told}");
+    far.says(0, "context use --none");
+    assert!(far.says(1, "who").contains("no server runs on"));
+    for words in [
+        "context add a/b --url URL",
+        "context add x --url localhost",
+        "context add x --url http://127.0.0.1:1",
+        "context remove x",
+    ] {
+        assert!(far.says(1, words).contains("\nhint: "), "{words}");
+    }
 }
 
 #[test]
 fn a_key_does_what_it_may_and_a_refusal_says_what_is_missing() {
     let place = Place::with(&["--app", &format!("{APP}:{CERTIFICATE}")]);
-    let url = format!("http://{}", place.address);
+    let far = Far::new(&place);
     let reader = key(&place, "reader", &["--role", "read", "--app", APP]);
     let of_app = key(&place, "of-app", &["--role", "app", "--app", APP]);
-    let with = |key: &str, arguments: &[&str]| {
-        let all = [arguments, &["--url", &url, "--key-file", key]].concat();
-        let output = place.run(&all);
-        (
-            output.status.code(),
-            text(&output.stdout) + &text(&output.stderr),
-        )
-    };
-    assert_eq!(with(&reader, &["who"]).0, Some(0));
-    let (code, told) = with(&reader, &["kick", "alice"]);
-    assert_eq!(
-        (code, told.contains("status 403")),
-        (Some(1), true),
-        "{told}"
-    );
-    assert!(told.contains("hint: Use a key with the role"), "{told}");
-    let (code, told) = with(&of_app, &["ban", "alice"]);
-    assert_eq!(code, Some(0), "{told}");
-    let (code, told) = with(&of_app, &["status"]);
-    assert_eq!(
-        (code, told.contains("status 403")),
-        (Some(1), true),
-        "{told}"
-    );
-    let (code, told) = with(&of_app, &["top", "--json", "--count", "1"]);
-    assert_eq!(
-        (code, told.contains("\"is_of_app\":true")),
-        (Some(0), true),
-        "{told}"
-    );
-    let other = "f".repeat(32);
-    let (code, told) = with(&of_app, &["who", "--app", &other]);
-    assert_eq!(
-        (code, told.contains("status 403")),
-        (Some(1), true),
-        "{told}"
-    );
     let wrong = place.path("wrong");
     std::fs::write(&wrong, "tdk_abc_wrong").expect("written");
-    let (code, told) = with(&wrong, &["who"]);
-    assert_eq!(
-        (code, told.contains("tidings key list")),
-        (Some(1), true),
-        "{told}"
-    );
-    let (code, told) = with(&place.path("missing"), &["who"]);
-    assert_eq!(
-        (code, told.contains("cannot read the API key")),
-        (Some(1), true),
-        "{told}"
-    );
-    let output = place.run(&["who", "--url", &url]);
-    assert!(
-        text(&output.stderr).contains("hint: give a key"),
-        "{output:?}"
-    );
+    let says = |code: i32, key: &str, words: &str| {
+        far.says(code, &format!("{words} --url URL --key-file {key}"))
+    };
+    says(0, &reader, "who");
+    says(0, &of_app, "ban alice");
+    says(0, &of_app, "unban alice");
+    let told = says(0, &of_app, "top --json --count 1");
+    assert!(told.contains("\"is_of_app\":true"), "{told}");
+    let other = format!("who --app {}", "f".repeat(32));
+    for (key, words, said) in [
+        (&reader, "kick alice", "status 403"),
+        (&reader, "kick alice", "hint: Use a key with the role"),
+        (&of_app, "status", "status 403"),
+        (&of_app, other.as_str(), "status 403"),
+        (&wrong, "who", "tidings key list"),
+        (&place.path("missing"), "who", "cannot read the API key"),
+    ] {
+        let told = says(1, key, words);
+        assert!(told.contains(said), "{words}: {told}");
+    }
+    let told = far.says(1, "who --url URL");
+    assert!(told.contains("hint: give a key"), "{told}");
+}
 
-    // With a token that the API may not issue, and then may; and with one's own.
+#[test]
+fn a_user_logs_in_with_a_token_of_the_server_or_with_an_own_one() {
+    let app = format!("{APP}:{CERTIFICATE}");
+    let place = Place::with(&["--app", &app]);
     let error = place.fail(&["sub", "lobby"]);
     assert!(error.contains("issue_tokens=true"), "{error}");
-    let own = [
-        "token",
-        "issue",
-        "--app",
-        &format!("{APP}:{CERTIFICATE}"),
-        "--user",
-        "alice",
-    ];
-    let token = place.succeed(&own);
-    place.succeed(&["unban", "alice"]);
+    let token = place.succeed(&["token", "issue", "--app", &app, "--user", "alice"]);
     let asked = [
         "ask",
         "alice",
@@ -236,6 +203,17 @@ fn a_key_does_what_it_may_and_a_refusal_says_what_is_missing() {
         token.trim(),
     ];
     assert_eq!(place.succeed(&asked), "?\n", "alice has heard herself");
+    let asked = ["ask", "alice", "?", "--as", "bob", "--token", token.trim()];
+    let error = place.fail(&asked);
+    assert!(error.contains("bob cannot log in"), "{error}");
+
+    let place = Place::with(&[]);
+    let made = place.succeed(&["app", "create", "--id", APP]);
+    assert!(made.contains(APP), "{made}");
+    place.succeed(&["app", "set", APP, "issue_tokens=true"]);
+    assert_eq!(place.succeed(&["ask", "me", "?", "--as", "me"]), "?\n");
+    let report = place.line(&["bench", "--time", "1s", "--clients", "2", "--rate", "2"]);
+    assert_eq!(report["delivered"], 2, "{report}");
 }
 
 #[test]

@@ -72,8 +72,13 @@ fn who_is_there_is_seen_looked_at_and_thrown_out() {
             .succeed(&["user", "nobody"])
             .starts_with("nobody is offline\n")
     );
+}
 
-    // Out of the channel, out of the server, and not in again.
+#[test]
+fn somebody_is_thrown_out_and_kept_out() {
+    let place = Place::new();
+    let _alice = place.user("alice", &["lobby"]);
+    let bob = place.user("bob", &["lobby"]);
     let out = place.succeed(&["kick", "bob", "--channel", "lobby"]);
     assert_eq!(out, "bob is out of lobby\n");
     assert_eq!(place.lines(&["who", "--channel", "lobby"]).len(), 1);
@@ -81,7 +86,7 @@ fn who_is_there_is_seen_looked_at_and_thrown_out() {
     assert!(error.contains("bob is not in the channel"), "{error}");
     let ban = place.succeed(&["ban", "bob", "--for", "1h", "--note", "too \u{202e}loud"]);
     assert!(
-        ban.starts_with("ban 1: bob may not login until 20"),
+        ban.starts_with("ban 1: bob may not log in until 20"),
         "{ban}"
     );
     assert!(ban.ends_with(" (too \\u{202e}loud)\n"), "{ban:?}");
@@ -99,7 +104,12 @@ fn who_is_there_is_seen_looked_at_and_thrown_out() {
     assert_eq!(place.succeed(&["bans"]), "nobody is banned\n");
     let error = place.fail(&["unban", "bob"]);
     assert!(error.contains("no ban names bob"), "{error}");
+}
 
+#[test]
+fn sessions_and_whole_channels_are_acted_on() {
+    let place = Place::new();
+    let _alice = place.user("alice", &[]);
     let session = place.line(&["who", "--user", "alice"])["id"].clone();
     let session = session.as_str().expect("an id");
     let out = place.succeed(&["kick", "alice", "--session", session]);

@@ -17,6 +17,12 @@ use tokio::runtime::Runtime;
 
 use crate::{APP, Running, serve, text, tidings};
 
+/// Commands whose help texts are compared.
+pub(crate) const COMMANDS: [&str; 17] = [
+    "ask", "ban", "bans", "bench", "channel", "channels", "context", "events", "kick", "pub",
+    "status", "sub", "tail", "top", "unban", "user", "who",
+];
+
 /// A server with an app that anybody may log in to, and users on it.
 struct Place {
     folder: tempfile::TempDir,

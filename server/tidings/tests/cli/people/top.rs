@@ -1,4 +1,4 @@
-//! `tidings top` on a terminal: a pseudo terminal whose screen a parser keeps, as a person would see it.
+//! `tidings top` on a pseudo terminal, whose screen a parser keeps as a person would see it.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -11,7 +11,7 @@ use rustix::termios::{Winsize, tcgetattr, tcsetwinsize};
 use super::Place;
 use crate::{APP, Running, tidings, until};
 
-/// A terminal.
+/// A terminal and its screen.
 struct Terminal {
     master: File,
     /// Kept open, so that what a program leaves behind can be looked at.

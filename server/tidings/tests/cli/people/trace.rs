@@ -21,7 +21,16 @@ fn a_message_is_followed_from_its_sender_to_everybody_who_has_it() {
     let _bob = place.user("bob", &["lobby"]);
     let nothing = place.succeed(&["trace", "list", "--app", APP]);
     assert!(nothing.starts_with("nothing is followed"), "{nothing}");
-    let begun = place.succeed(&["trace", "on", "--channel", "lobby", "--for", "5m", "--app", APP]);
+    let begun = place.succeed(&[
+        "trace",
+        "on",
+        "--channel",
+        "lobby",
+        "--for",
+        "5m",
+        "--app",
+        APP,
+    ]);
     let is_told = ": messages to the channel lobby are followed until ";
     assert!(begun.contains(is_told), "{begun}");
     place.runtime.block_on(async {
@@ -32,12 +41,18 @@ fn a_message_is_followed_from_its_sender_to_everybody_who_has_it() {
     let head = format!("message {id} from alice to #lobby");
     assert_eq!(lines.next(), Some(head.as_str()), "{way}");
     for step in ["accepted", "ordered", "given", "written", "confirmed"] {
-        assert!(way.lines().any(|line| line.starts_with(step)), "{step}: {way}");
+        assert!(
+            way.lines().any(|line| line.starts_with(step)),
+            "{step}: {way}"
+        );
     }
     assert!(way.contains("bob") && !way.contains("hello"), "{way}");
     assert_eq!(way.lines().last(), Some("complete"), "{way}");
     let json = place.line(&["trace", &id, "--app", APP]);
-    assert_eq!((&json["message_id"], &json["complete"]), (&Value::from(id), &true.into()));
+    assert_eq!(
+        (&json["message_id"], &json["complete"]),
+        (&Value::from(id), &true.into())
+    );
     let table = place.succeed(&["trace", "messages", "--user", "alice", "--app", APP]);
     assert!(table.contains("#lobby"), "{table}");
 }
@@ -54,7 +69,10 @@ fn traces_are_listed_and_ended_one_by_one_or_all() {
     assert_eq!(listed.len(), 2, "{listed:?}");
     assert!(listed.contains(&begun), "{listed:?}");
     let shown = place.succeed(&["trace", "list", "--app", APP]);
-    assert!(shown.contains(": messages from and to alice, until "), "{shown}");
+    assert!(
+        shown.contains(": messages from and to alice, until "),
+        "{shown}"
+    );
     let ended = place.succeed(&["trace", "off", id, "--app", APP]);
     assert_eq!(ended, format!("{id} has ended\n"));
     let again = place.fail(&["trace", "off", id, "--app", APP]);
@@ -74,7 +92,10 @@ fn traces_are_listed_and_ended_one_by_one_or_all() {
 fn what_cannot_be_followed_is_told_with_what_to_do() {
     let place = Place::new();
     for (arguments, told) in [
-        (&["trace"][..], "there is no message whose way could be told"),
+        (
+            &["trace"][..],
+            "there is no message whose way could be told",
+        ),
         (&["trace", "xyz", "--app", APP], "is no message id"),
         (
             &["trace", "00000000000000000000000000000000", "--app", APP],

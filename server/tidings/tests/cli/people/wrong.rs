@@ -32,7 +32,7 @@ fn what_is_no_good_answer_is_told_with_what_to_do() {
     let problem =
         r#"{"status":429,"code":"too_often","detail":"too \u001b[2Joften","hint":"Wait."}"#;
     let limited = format!(
-        "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 7\r\nContent-Type: application/problem+json\r\n\
+        "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 7\r\n\
          Content-Length: {}\r\nConnection: close\r\n\r\n{problem}",
         problem.len()
     );
@@ -53,7 +53,8 @@ fn what_is_no_good_answer_is_told_with_what_to_do() {
             &["status 404, nothing", "hint: check --url"],
         ),
         (
-            "HTTP/1.1 301 Moved\r\nLocation: https://example.org/\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+            "HTTP/1.1 301 Moved\r\nLocation: https://example.org/\r\nContent-Length: \
+             0\r\nConnection: close\r\n\r\n",
             &["answers 301: look at https://example.org/"],
         ),
         ("SSH-2.0-OpenSSH\r\n", &["no answer from http://127.0.0.1"]),
