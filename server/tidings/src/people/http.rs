@@ -422,7 +422,8 @@ impl Iterator for Items<'_> {
                 Err(trouble) => return Some(Err(trouble)),
             };
             let next = page["next"].as_str().map(str::to_owned);
-            self.next = next.map(Some);
+            // A server that names the same page again would be asked for ever.
+            self.next = next.filter(|next| cursor.as_ref() != Some(next)).map(Some);
             if let Value::Array(items) = page["items"].take() {
                 self.page = items.into_iter();
             }
