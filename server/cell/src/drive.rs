@@ -119,6 +119,8 @@ fn carry_out_all<H: Host>(host: &mut H) {
     cell.effects = effects;
 }
 
+// Inlined, each effect would be copied twice more on its way into the arms.
+#[inline(never)]
 fn carry_out<H: Host>(host: &mut H, effect: Effect) {
     match effect {
         Effect::Send { connection, frame } => {

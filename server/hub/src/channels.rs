@@ -527,7 +527,6 @@ impl Channels {
             debug_assert!(false, "a session is gone while it is dealt with");
             return 0;
         };
-        let mut given = 0;
         let mut has_ghost = false;
         let mut connections = Vec::with_capacity(channel.locals.len());
         let source = Source::Channel(Arc::clone(&channel.key));
@@ -542,9 +541,8 @@ impl Channels {
             };
             if is_meant(session) {
                 if fault!(FullOutboxEndsFanOut) && session.outbox.has_dropped() {
-                    return given;
+                    return 0;
                 }
-                given += 1;
                 session.outbox.push(Rc::clone(&kept));
                 connections.extend(session.connection);
             }
@@ -558,7 +556,8 @@ impl Channels {
         if has_ghost {
             self.sweep_ghosts(key, kernel);
         }
-        given
+        // Each outbox that has got it holds it once: counted without a step per member.
+        Rc::strong_count(&kept) - 1
     }
 
     /// Takes those out of a channel whose session has ended: unless their end is on its way through

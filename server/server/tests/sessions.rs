@@ -467,11 +467,13 @@ fn every_hub_says_how_it_is_while_it_runs() {
     assert_eq!((sessions, connections), (6, 6));
     let (apps, others) = report.apps();
     assert_eq!(others, tidings_server::AppCounts::default());
-    let counts: Vec<_> = apps.iter().map(|(app, of)| (app.as_str(), *of)).collect();
-    let expected = tidings_server::AppCounts {
-        logins: 6,
-        peer_messages: 1,
-        ..Default::default()
+    let [(app, counts)] = &apps[..] else {
+        panic!("one app is used: {apps:?}");
     };
-    assert_eq!(counts, [(APP, expected)]);
+    assert_eq!(app.as_str(), APP);
+    assert_eq!((counts.native.logins, counts.native.sessions), (6, 6));
+    assert_eq!((counts.native.connections, counts.legacy.logins), (6, 0));
+    assert_eq!((counts.peer.messages, counts.peer.deliveries), (1, 1));
+    assert_eq!((counts.peer.bytes, counts.channel.messages), (2, 0));
+    assert!(counts.errors.iter().next().is_none(), "{counts:?}");
 }

@@ -48,7 +48,7 @@ pub(crate) fn page(metrics: &Metrics) -> String {
         };
         let _ = writeln!(
             out,
-            "\n### {}\n\n*{severity}.* {lasts}:\n\n```promql\n{}\n```\n\n{}\n",
+            "\n### {}\n\n*{severity}.* {lasts}:\n\n```txt\n{}\n```\n\n{}\n",
             alert.name, alert.expr, alert.means
         );
         for (at, step) in alert.steps.iter().enumerate() {

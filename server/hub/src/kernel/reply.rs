@@ -119,9 +119,24 @@ impl Kernel {
             // The session has ended since it asked.
             return;
         };
-        self.count(&app).errors.note(outcome_name(error));
+        let counts = self.count(&app);
+        counts.errors.note(outcome_name(error));
+        if LIMITS.iter().any(|limit| *limit as u32 == error.outcome) {
+            counts.refusals.note(outcome_name(error));
+        }
     }
 }
+
+/// Outcomes that say that something is too large or too many; rates and quotas are counted by their
+/// own names where they are met.
+const LIMITS: [Outcome; 6] = [
+    Outcome::MessageTooLarge,
+    Outcome::SizeOverflow,
+    Outcome::TooManyChannels,
+    Outcome::TooManyChannelsNamed,
+    Outcome::TooManyInvitations,
+    Outcome::TooManyUsers,
+];
 
 /// The name of an error's outcome.
 pub(crate) fn outcome_name(error: &Error) -> &'static str {

@@ -232,6 +232,13 @@ impl NodeMeters {
         for (app, bytes) in self.media.stored() {
             of_app(&mut figures, state.name(&app, &apps)).media_bytes += bytes;
         }
+        let refusals = self.media.refusals();
+        for (app, refused) in refusals.apps() {
+            let figures = of_app(&mut figures, state.name(app, &apps));
+            figures.counts.refusals.merge(refused);
+        }
+        let others = &mut of_app(&mut figures, OTHER).counts;
+        others.refusals.merge(refusals.others());
         for (app, webhooks) in self.webhooks.figures() {
             let app = AppId::parse(&app).ok();
             let name = app.as_ref().map_or(OTHER, |app| state.name(app, &apps));

@@ -326,6 +326,8 @@ fn look_at_certificate(findings: &mut Findings, health: &Health) {
 mod tests {
     use super::*;
 
+    type Figures = &'static [(&'static str, f64)];
+
     /// What is said about these figures: verdicts and subjects.
     fn judged(figures: &[(&str, f64)]) -> Vec<(&'static str, String)> {
         let mut findings = Findings {
@@ -361,7 +363,7 @@ mod tests {
 
     #[test]
     fn each_thing_that_is_wrong_is_said_with_what_to_do() {
-        let cases: [(&[(&str, f64)], (&str, &str)); 9] = [
+        let cases: [(Figures, (&str, &str)); 9] = [
             (
                 &[("tidings_invariant_violation_total resume.contiguous", 1.0)],
                 ("fail", "promises of the contract"),

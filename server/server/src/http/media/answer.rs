@@ -61,7 +61,6 @@ impl Problem {
         self
     }
 
-    #[cfg(test)]
     pub(super) fn outcome(&self) -> Outcome {
         self.outcome
     }

@@ -9,7 +9,7 @@ mod guests;
 mod range;
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -22,6 +22,7 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use percent_encoding::percent_decode_str;
 use tidings_hub::Apps;
+use tidings_hub::counts::{ByName, Tally};
 use tidings_hub::credentials::{self, Credentials};
 use tidings_wire::codes::Outcome;
 use tidings_wire::names::AppId;
@@ -59,6 +60,8 @@ pub(crate) struct MediaDoor {
     /// Bytes of contents that have come in and gone out.
     received: AtomicU64,
     sent: Arc<AtomicU64>,
+    /// What was refused because of a limit, by app and outcome.
+    refusals: Mutex<Tally<ByName>>,
 }
 
 impl MediaDoor {
@@ -79,6 +82,7 @@ impl MediaDoor {
             bandwidth: Bandwidth::default(),
             received: AtomicU64::new(0),
             sent: Arc::default(),
+            refusals: Mutex::default(),
         })
     }
 
@@ -86,6 +90,36 @@ impl MediaDoor {
     pub(crate) fn transferred(&self) -> (u64, u64) {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         (count(&self.received), count(&self.sent))
+    }
+
+    /// The answer to a request that is not done, which is counted if a limit is why.
+    fn refuse(&self, app: &str, problem: Problem) -> Response<Body> {
+        let is_limit = matches!(
+            problem.outcome(),
+            Outcome::MediaTooLarge
+                | Outcome::MediaFull
+                | Outcome::TooManyTransfers
+                | Outcome::Overloaded
+        );
+        if is_limit && let Ok(app) = AppId::parse(app) {
+            self.count_refusal(&app, problem.outcome());
+        }
+        problem.response()
+    }
+
+    fn count_refusal(&self, app: &AppId, outcome: Outcome) {
+        let apps = self.apps();
+        if apps.has(app) {
+            let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+            let counts = refusals.of(app, || apps.listed.contains_key(app));
+            counts.note(outcome.name());
+        }
+    }
+
+    /// What was refused because of a limit, by app and outcome.
+    pub(crate) fn refusals(&self) -> Tally<ByName> {
+        let refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        refusals.clone()
     }
 
     /// Bytes of files on disk, by app.
@@ -254,7 +288,7 @@ async fn upload(
     let (head, body) = request.into_parts();
     match receive(&door, &guest, &app, &head.headers, body).await {
         Ok((stored, size)) => answer::stored(&stored, size),
-        Err(problem) => problem.response(),
+        Err(problem) => door.refuse(&app, problem),
     }
 }
 
@@ -345,7 +379,7 @@ async fn download(
             let wanted = Wanted::of(&headers, &answer::etag(&id), media.size);
             answer::content(&id, media, wanted, (seat, door.sent.clone()))
         }
-        Err(problem) => problem.response(),
+        Err(problem) => door.refuse(&app, problem),
     }
 }
 
