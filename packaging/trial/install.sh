@@ -57,6 +57,8 @@ expect "the unit" "$(systemctl is-enabled tidings.service || true)" "disabled"
 expect "conffiles" "$(dpkg-query --show --showformat '${Conffiles}' tidings | awk '{print $1}' | xargs)" \
     "/etc/tidings/tidings.toml"
 test -s /usr/share/doc/tidings/copyright
+test -s /usr/share/tidings/tidings.json
+test -s /usr/share/tidings/tidings.rules.yml
 zcat /usr/share/man/man1/tidings.1.gz | grep -q tidings
 bash -n /usr/share/bash-completion/completions/tidings
 
@@ -148,7 +150,7 @@ test -s /etc/tidings/tidings.toml
 
 begin "purge: nothing stays"
 dpkg --purge tidings
-for path in /var/lib/tidings /etc/tidings /usr/bin/tidings /usr/share/doc/tidings; do
+for path in /var/lib/tidings /etc/tidings /usr/bin/tidings /usr/share/tidings /usr/share/doc/tidings; do
     if [ -e "$path" ]; then
         fail "$path is still there"
     fi

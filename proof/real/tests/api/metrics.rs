@@ -281,6 +281,40 @@ fn refusals_are_counted_by_the_limit_that_was_met() {
     assert_eq!(stats["refusals"]["get_member_counts"], 3);
 }
 
+#[test]
+fn files_and_calls_of_the_api_are_counted() {
+    let world = world(1);
+    let made = Made::by(world);
+    let before = read(world);
+    let upload = Call::new("POST", &format!("/v1/media/{}", made.id))
+        .header("Tidings-User", "alice")
+        .header("Authorization", &format!("Bearer {}", made.token("alice")))
+        .raw("pixels");
+    let answer = upload.send(world.address);
+    assert_eq!(answer.status, 201, "{}", text(&answer));
+    let id = answer.json()["mediaId"].as_str().expect("an id").to_owned();
+    let download = Call::new("GET", &format!("/v1/media/{}/{id}", made.id))
+        .header("Tidings-User", "alice")
+        .header("Authorization", &format!("Bearer {}", made.token("alice")));
+    assert_eq!(download.send(world.address).body, b"pixels");
+    assert_eq!(world.get(&made.path("/nowhere")).status, 404);
+    let after = read(world);
+    // A file counts in blocks.
+    let app = ("app", made.id.as_str());
+    assert_eq!(sum(&after, "tidings_media_bytes", &[app]), 4_096.0);
+    let risen = |name: &str, label: (&str, &str)| {
+        sum(&after, name, &[label]) - sum(&before, name, &[label])
+    };
+    for direction in ["in", "out"] {
+        let name = "tidings_media_transferred_bytes_total";
+        assert!(risen(name, ("direction", direction)) >= 6.0, "{direction}");
+    }
+    assert!(risen("tidings_api_requests_total", ("code", "404")) >= 1.0);
+    assert!(risen("tidings_api_requests_total", ("code", "200")) >= 1.0);
+    let stats = expect(&world.get(&made.path("/stats")), 200);
+    assert_eq!(stats["media_bytes"], 4_096);
+}
+
 /// Logs in as the same user of many apps, one after the other.
 async fn visit(world: &World, apps: impl Iterator<Item = String>) {
     for app in apps {
