@@ -191,7 +191,11 @@ impl Worker {
         }
         let session = self.cell.hub().session_of(connection.id);
         self.security.entry(connection, entry, session);
-        spans::login(connection, self.id.hub, Ok(entry));
+        let outcome = match entry {
+            Entry::Login => "welcome",
+            Entry::Resume => "resumed",
+        };
+        spans::login(connection, self.id.hub, Ok(outcome));
         let claimed = connection.extra().claimed.take();
         connection.begin_serving();
         connection.flags.is_service = self.cell.hub().is_service(connection.id);

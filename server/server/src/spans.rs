@@ -4,11 +4,10 @@ use tidings_spans::{Kind, Value};
 use tidings_wire::codes::Outcome;
 use tidings_wire::proto::Error;
 
-use crate::admitting::Entry;
 use crate::connection::Connection;
 
-/// A login or a resume has ended: with a session, or with a refusal.
-pub(crate) fn login(connection: &Connection, hub: u16, end: Result<Entry, &str>) {
+/// A login or a resume has ended: with a session, however that is named, or with a refusal.
+pub(crate) fn login(connection: &Connection, hub: u16, end: Result<&'static str, &str>) {
     if !tidings_spans::is_on() {
         return;
     }
@@ -22,11 +21,7 @@ pub(crate) fn login(connection: &Connection, hub: u16, end: Result<Entry, &str>)
     } else {
         "native"
     };
-    let outcome = match end {
-        Ok(Entry::Login) => "welcome",
-        Ok(Entry::Resume) => "resumed",
-        Err(reason) => reason,
-    };
+    let (Ok(outcome) | Err(outcome)) = end;
     let id = i64::try_from(connection.id.0).unwrap_or(i64::MAX);
     let noted: [(&'static str, Value); 5] = [
         ("tidings.app", known(&claimed.app).into()),

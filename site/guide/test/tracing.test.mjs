@@ -1,4 +1,5 @@
-// "Find one message", followed: a message is sent to a channel with somebody in it, and its way is told.
+// "Find one message", followed: a message is sent to a channel with somebody in it, and its way is
+// told.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';

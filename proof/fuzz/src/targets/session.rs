@@ -250,20 +250,7 @@ impl Driver {
             },
             (None, _) if which > 127 => OutsideCall::Trace {
                 app: id,
-                call: match which % 3 {
-                    0 => TraceCall::Begin(Trace {
-                        id: [which; 8],
-                        user: Some(name()).filter(|_| which > 200),
-                        channel: Some(channel).filter(|_| which < 180),
-                        until_ms: u64::MAX,
-                    }),
-                    1 => TraceCall::End([which - 1; 8]),
-                    _ => TraceCall::Messages {
-                        user: None,
-                        channel: None,
-                        limit,
-                    },
-                },
+                call: trace(which, name(), channel),
             },
             (None, _) => OutsideCall::DecideInvitation {
                 caller: user,
@@ -475,4 +462,22 @@ fn encode(call: request::Call) -> Vec<u8> {
         confirm: 0,
     }
     .encode_to_vec()
+}
+
+/// A call about traces.
+fn trace(which: u8, user: UserId, channel: ChannelName) -> TraceCall {
+    match which % 3 {
+        0 => TraceCall::Begin(Trace {
+            id: [which; 8],
+            user: Some(user).filter(|_| which > 200),
+            channel: Some(channel).filter(|_| which < 180),
+            until_ms: u64::MAX,
+        }),
+        1 => TraceCall::End([which - 1; 8]),
+        _ => TraceCall::Messages {
+            user: None,
+            channel: None,
+            limit: u16::from(which % 5),
+        },
+    }
 }

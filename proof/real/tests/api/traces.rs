@@ -16,32 +16,27 @@ fn follow(world: &World, made: &Made, wish: &Value) -> Value {
     expect(&world.post(&made.path("/traces"), wish), 201)
 }
 
-/// The newest message that fits, as the list has it, once it is there.
+/// The newest message that fits, as the list has it: whoever has sent it has been answered.
 fn newest(world: &World, made: &Made, query: &str) -> Value {
     let path = made.path(&format!("/traces/messages?limit=1{query}"));
-    let begun = Instant::now();
-    loop {
-        let list = expect(&world.get(&path), 200);
-        if let Some(first) = list["items"].get(0) {
-            return first.clone();
-        }
-        assert!(begun.elapsed() < PATIENCE, "nothing is noted: {list}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    let list = expect(&world.get(&path), 200);
+    assert!(list["items"][0].is_object(), "nothing is noted: {list}");
+    list["items"][0].clone()
 }
 
 /// The way of a message, once it has a step of this kind and is as complete as is said.
 async fn way(world: &World, made: &Made, id: &str, has: &str, is_complete: bool) -> Value {
     let path = made.path(&format!("/traces/messages/{id}"));
     let begun = Instant::now();
+    let mut looks = tokio::time::interval(Duration::from_millis(20));
     loop {
+        // Clients confirm while this waits.
+        looks.tick().await;
         let way = expect(&world.get(&path), 200);
         if names(&way).contains(&has.to_owned()) && way["complete"] == is_complete {
             return way;
         }
         assert!(begun.elapsed() < PATIENCE, "no {has}: {way}");
-        // Clients confirm while this waits.
-        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
@@ -265,16 +260,10 @@ fn events_of_messages_name_them_as_answers_do() {
             }
             let published = expect(&world.post(&made.path("/publish"), &body), 200);
             let id = id_of(&published["results"][0]);
-            let path = made.path(&format!("/events?types={kind}"));
-            let begun = Instant::now();
-            let event = loop {
-                let page = expect(&world.get(&path), 200);
-                if let Some(event) = page["items"].get(0) {
-                    break event.clone();
-                }
-                assert!(begun.elapsed() < PATIENCE, "no {kind}");
-                std::thread::sleep(Duration::from_millis(10));
-            };
+            // Waits behind the beginning for the first one, if it is not there yet.
+            let path = made.path(&format!("/events?types={kind}&wait=20"));
+            let page = expect(&world.get(&path), 200);
+            let event = &page["items"][0];
             assert_eq!((&event["type"], &event["id"]), (&json!(kind), &json!(id)));
         }
     }

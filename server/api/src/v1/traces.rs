@@ -71,7 +71,10 @@ pub(crate) struct NewTrace {
     post, path = "/api/v1/apps/{app}/traces", tag = "Tracing",
     params(("app" = String, Path, description = "App id")),
     request_body = NewTrace,
-    responses((status = 201, body = Followed), (status = "4XX", body = Problem, content_type = "application/problem+json")),
+    responses(
+        (status = 201, body = Followed),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
 )]
 pub(crate) async fn create(
     State(api): State<Shared>,
@@ -140,7 +143,10 @@ async fn ask_all(
 #[utoipa::path(
     get, path = "/api/v1/apps/{app}/traces", tag = "Tracing",
     params(("app" = String, Path, description = "App id")),
-    responses((status = 200, body = super::schemas::TracePage), (status = "4XX", body = Problem, content_type = "application/problem+json")),
+    responses(
+        (status = 200, body = super::schemas::TracePage),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
 )]
 pub(crate) async fn list(State(api): State<Shared>, caller: Caller, query: Query) -> Answer {
     caller.principal.must_be_key()?;
@@ -162,8 +168,14 @@ pub(crate) async fn list(State(api): State<Shared>, caller: Caller, query: Query
 /// Ends a trace; what was noted stays for an hour.
 #[utoipa::path(
     delete, path = "/api/v1/apps/{app}/traces/{trace}", tag = "Tracing",
-    params(("app" = String, Path, description = "App id"), ("trace" = String, Path, description = "As a list names it")),
-    responses((status = 204, description = "It has ended."), (status = "4XX", body = Problem, content_type = "application/problem+json")),
+    params(
+        ("app" = String, Path, description = "App id"),
+        ("trace" = String, Path, description = "As a list names it"),
+    ),
+    responses(
+        (status = 204, description = "It has ended."),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
 )]
 pub(crate) async fn end(
     State(api): State<Shared>,
@@ -240,7 +252,10 @@ impl Message {
         ("channel" = Option<String>, Query, description = "Only those to this channel"),
         ("limit" = Option<u64>, Query, description = "1 to 100"),
     ),
-    responses((status = 200, body = super::schemas::TracedPage), (status = "4XX", body = Problem, content_type = "application/problem+json")),
+    responses(
+        (status = 200, body = super::schemas::TracedPage),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
 )]
 pub(crate) async fn messages(
     State(api): State<Shared>,
@@ -320,8 +335,14 @@ pub(crate) struct Way {
 /// Tells the whole way of a message, as far as it was followed.
 #[utoipa::path(
     get, path = "/api/v1/apps/{app}/traces/messages/{message}", tag = "Tracing",
-    params(("app" = String, Path, description = "App id"), ("message" = String, Path, description = "The message's id, as answers, events and lists have it")),
-    responses((status = 200, body = Way), (status = "4XX", body = Problem, content_type = "application/problem+json")),
+    params(
+        ("app" = String, Path, description = "App id"),
+        ("message" = String, Path, description = "Its id, as answers and events have it"),
+    ),
+    responses(
+        (status = 200, body = Way),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    ),
 )]
 pub(crate) async fn message(
     State(api): State<Shared>,

@@ -62,7 +62,7 @@ struct AppTraces {
 #[derive(Debug)]
 struct Noted {
     entry: TracedEntry,
-    /// Bound: `TRACE_STEPS_MAX`.
+    /// What has happened, in order. Bound: `TRACE_STEPS_MAX`.
     steps: Vec<TraceStep>,
     /// Confirmations beyond that bound, and when the last one came.
     further: Option<(u64, u32)>,
@@ -131,6 +131,10 @@ impl Traces {
             }
             traces.push(trace);
         }
+        debug_assert!(
+            traces.len() <= 2 * TRACES_PER_APP_MAX,
+            "more traces than may be"
+        );
         self.is_on = true;
         has_room
     }
@@ -216,6 +220,7 @@ impl Traces {
             return;
         };
         let id = entry.id;
+        debug_assert!(entry.at_ms > 0, "a message was seen at no time");
         if traces.messages.contains_key(&id) {
             return;
         }
@@ -241,6 +246,14 @@ impl Traces {
         let Some(noted) = traces.messages.get_mut(&id) else {
             return;
         };
+        debug_assert!(step.at_ms > 0, "a step at no time");
+        debug_assert!(
+            noted
+                .steps
+                .last()
+                .is_none_or(|last| last.at_ms <= step.at_ms),
+            "steps are noted as they happen"
+        );
         if noted.steps.len() >= TRACE_STEPS_MAX {
             if step.kind == StepKind::Confirmed {
                 let (at_ms, count) = noted.further.get_or_insert((0, 0));
@@ -275,7 +288,13 @@ impl Traces {
             app: app.clone(),
             id,
         };
-        self.waits.entry(key).or_default().push_back(wait);
+        let waits = self.waits.entry(key).or_default();
+        debug_assert!(sseq > 0, "frames are counted from 1");
+        debug_assert!(
+            waits.back().is_none_or(|last| last.sseq < sseq),
+            "frames are waited for in the outbox's order"
+        );
+        waits.push_back(wait);
         true
     }
 
@@ -292,6 +311,10 @@ impl Traces {
         } else {
             *waits = left;
         }
+        debug_assert!(
+            self.wait_count >= taken.len(),
+            "frames are taken that were not counted"
+        );
         self.wait_count -= taken.len();
         for wait in &taken {
             if let Some(noted) = self.noted(&wait.app, wait.id) {
@@ -329,6 +352,7 @@ impl AppTraces {
             && let Some(oldest) = self.order.pop_front()
         {
             let gone = self.messages.remove(&oldest);
+            debug_assert!(gone.is_some(), "a place without a message");
             self.bytes -= gone.map_or(0, |noted| noted.bytes);
         }
     }
@@ -357,6 +381,34 @@ impl Traces {
                 "too many traces"
             );
         }
+        for traces in self.apps.values() {
+            let has_place = |id: &MessageId| traces.messages.contains_key(id);
+            assert!(traces.order.iter().all(has_place), "a place for nothing");
+            for noted in traces.messages.values() {
+                assert!(noted.steps.len() <= TRACE_STEPS_MAX, "too many steps");
+                let is_full = noted.steps.len() == TRACE_STEPS_MAX;
+                assert!(
+                    noted.further.is_none() || is_full,
+                    "confirmations are counted that have room"
+                );
+                assert!(
+                    noted.steps.is_sorted_by_key(|step| step.at_ms),
+                    "steps are noted as they happen"
+                );
+            }
+        }
+        for waits in self.waits.values() {
+            assert!(
+                waits
+                    .iter()
+                    .is_sorted_by(|one, other| one.sseq < other.sseq),
+                "frames are waited for in the outbox's order"
+            );
+        }
+        assert!(
+            self.is_on || self.stores.is_empty() && self.attempts.is_empty(),
+            "something is looked for that nobody finds"
+        );
         let waits = self.waits.values().map(VecDeque::len).sum::<usize>();
         assert_eq!(waits, self.wait_count, "frames are not counted");
         assert!(waits <= TRACE_WAITS_MAX, "too many frames are followed");

@@ -93,6 +93,7 @@ impl Kernel {
 
     /// Somebody wants to send a message; whether that is allowed has not been looked at.
     pub(crate) fn trace_call(&mut self, caller: Caller, call: &Call) {
+        debug_assert!(self.traces.is_on, "noted while nothing is followed");
         let names = self.traits_of_caller(caller).names;
         let to = match call {
             Call::SendToPeer(call) => UserId::parse_by(names, &call.peer_id).map(TracedTo::User),
@@ -127,6 +128,7 @@ impl Kernel {
         bytes: usize,
         asks: (bool, bool),
     ) {
+        debug_assert!(self.traces.is_on, "noted while nothing is followed");
         let Some(from) = self.user_of(caller).cloned() else {
             return;
         };
@@ -152,6 +154,7 @@ impl Kernel {
 
     /// A message waits for the word of the app's backend.
     pub(crate) fn trace_held(&mut self, caller: Caller) {
+        debug_assert!(self.traces.is_on, "noted while nothing is followed");
         if let Some((app, id)) = self.message_of(caller) {
             let detail = "for the word of the app's backend";
             self.note(&app, id, step(StepKind::Waiting, detail));
@@ -160,6 +163,7 @@ impl Kernel {
 
     /// It is known what has become of a peer message.
     pub(crate) fn trace_outcome(&mut self, caller: Caller, outcome: PeerOutcome) {
+        debug_assert!(self.traces.is_on, "noted while nothing is followed");
         let Some((app, id)) = self.message_of(caller) else {
             return;
         };
@@ -187,6 +191,7 @@ impl Kernel {
 
     /// A request is answered: perhaps one that has sent a message.
     pub(crate) fn trace_reply(&mut self, caller: Caller, result: &reply::Result) {
+        debug_assert!(self.traces.is_on, "noted while nothing is followed");
         if let Some((app, id)) = self.message_of(caller) {
             self.trace_result(&app, id, result);
         }
@@ -210,6 +215,7 @@ impl Kernel {
 
     /// A call from outside is answered: perhaps one that has sent a message.
     pub(crate) fn trace_outside(&mut self, ticket: Ticket, answer: &OutsideAnswer) {
+        debug_assert!(self.traces.is_on, "noted while nothing is followed");
         let caller = Caller::Outside(ticket);
         let attempt = self.traces.attempts.remove(&ticket.0);
         let Some(app) = self.user_of(caller).map(|user| user.app.clone()) else {
@@ -235,6 +241,7 @@ impl Kernel {
 
     /// A peer message cannot be handed over yet.
     pub(crate) fn trace_waiting(&mut self, to: &UserKey, parcel: &Parcel, why: &'static str) {
+        debug_assert!(self.traces.is_on, "noted while nothing is followed");
         let parties = (&parcel.from.user, &to_user(to));
         if self.follow(&to.app, parcel.id, parties, parcel.server_ts) {
             let waiting = of(StepKind::Waiting, &to.user, why);
@@ -244,6 +251,7 @@ impl Kernel {
 
     /// A peer message is in a session's outbox.
     pub(crate) fn trace_handed(&mut self, key: SessionKey, parcel: &Parcel, sseq: u64) {
+        debug_assert!(self.traces.is_on, "noted while nothing is followed");
         let Some(to) = self.sessions.get(key).map(|session| session.user.clone()) else {
             return;
         };
@@ -260,6 +268,7 @@ impl Kernel {
         (id, from, server_ts): (MessageId, &str, u64),
         sseq: u64,
     ) {
+        debug_assert!(self.traces.is_on, "noted while nothing is followed");
         let from = UserId::parse_by(NameRule::Wide, from);
         let to = self.sessions.get(key).map(|session| session.user.clone());
         let (Ok(from), Some(to)) = (from, to) else {
@@ -297,6 +306,7 @@ impl Kernel {
         (frame, server_ts): (&Bytes, u64),
         is_own: bool,
     ) -> bool {
+        debug_assert!(self.traces.is_on, "noted while nothing is followed");
         if !(self.traces).may_follow(&channel.app, &channel.channel, server_ts) {
             return false;
         }
@@ -358,6 +368,7 @@ impl Kernel {
 
     /// A message goes to a user's inbox.
     pub(crate) fn trace_append(&mut self, ticket: Ticket, to: &UserKey, stored: &StoredMessage) {
+        debug_assert!(self.traces.is_on, "noted while nothing is followed");
         let Ok(from) = UserId::parse_by(NameRule::Wide, &stored.from) else {
             return;
         };
@@ -375,6 +386,7 @@ impl Kernel {
         id: MessageId,
         (from, server_ts): (&str, u64),
     ) {
+        debug_assert!(self.traces.is_on, "noted while nothing is followed");
         let Ok(from) = UserId::parse_by(NameRule::Wide, from) else {
             return;
         };
@@ -403,6 +415,7 @@ impl Kernel {
 
     /// The store has answered.
     pub(crate) fn trace_stored(&mut self, ticket: Ticket, answer: &StoreAnswer) {
+        debug_assert!(self.traces.is_on, "noted while nothing is followed");
         let Some(Storing { app, id, place }) = self.traces.stores.remove(&ticket.0) else {
             return;
         };
@@ -428,6 +441,7 @@ impl Kernel {
 
     /// A client has confirmed everything up to `sseq`.
     pub(crate) fn trace_confirmed(&mut self, key: SessionKey, sseq: u64) {
+        debug_assert!(self.traces.has_waits(), "looked for what nobody waits for");
         let Some(user) = self.sessions.get(key).map(|session| session.user.clone()) else {
             return;
         };
@@ -439,6 +453,7 @@ impl Kernel {
 
     /// A client has come back, and is about to be sent everything that it has not confirmed.
     pub(crate) fn trace_resumed(&mut self, key: SessionKey) {
+        debug_assert!(self.traces.has_waits(), "looked for what nobody waits for");
         let Some(session) = self.sessions.get(key) else {
             return;
         };
@@ -476,6 +491,7 @@ impl Kernel {
 
     /// A session ends: its client confirms nothing more.
     pub(crate) fn trace_session_over(&mut self, key: SessionKey, why: &str) {
+        debug_assert!(self.traces.has_waits(), "looked for what nobody waits for");
         let Some(user) = self.sessions.get(key).map(|session| session.user.clone()) else {
             return;
         };
