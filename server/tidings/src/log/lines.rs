@@ -249,7 +249,7 @@ fn one_line(text: Vec<u8>) -> Vec<u8> {
         Some((b'\n', inner)) => (inner, &b"\n"[..]),
         _ => (&text[..], &b""[..]),
     };
-    if !inner.iter().any(|byte| is_control(byte)) {
+    if !inner.iter().any(is_control) {
         return text;
     }
     let mut line = Vec::with_capacity(text.len() + 16);

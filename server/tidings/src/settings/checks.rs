@@ -28,6 +28,7 @@ pub(super) fn security_log_rate(count: &u32, _name: &str) -> Result<(), Failure>
 }
 
 /// Where spans go.
+#[allow(clippy::ptr_arg, reason = "the table of settings gives each check its setting")]
 pub(super) fn otlp_endpoint(endpoint: &String, _name: &str) -> Result<(), Failure> {
     crate::otlp::check_endpoint(endpoint).map(drop)
 }
