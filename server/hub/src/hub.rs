@@ -18,7 +18,7 @@ use crate::counts::{AppTally, HubCounts};
 use crate::history::History;
 use crate::ids::{ConnectionId, HubId, MessageId, SessionId, UserKey};
 use crate::invitations::state::Invitations;
-use crate::io::{Effect, Input, Sink, Ticket};
+use crate::io::{Effect, Input, Sink, Ticket, Wish};
 use crate::kernel::Kernel;
 use crate::kernel::asks::{AskTag, Settled};
 use crate::kernel::link::HEAD_START_MS;
@@ -215,7 +215,7 @@ impl Hub {
             }
             Input::HandedOver {
                 connection,
-                resume,
+                wish,
                 opened_ms,
             } => {
                 self.kernel
@@ -224,7 +224,12 @@ impl Hub {
                 // A resume that is refused here leaves it without a login once more.
                 let due = self.kernel.now.mono_ms + LOGIN_WAIT_MS;
                 self.kernel.timers.set(due, Timer::Login(connection));
-                self.handle_resume((connection, opened_ms), resume, out);
+                match wish {
+                    Wish::Resume(resume) => {
+                        self.handle_resume((connection, opened_ms), resume, out);
+                    }
+                    Wish::Login(login) => self.handle_login(connection, *login, out),
+                }
             }
             Input::Outside { ticket, call } => self.handle_outside(ticket, call, out),
             Input::Moderation(rules) => self.handle_moderation(rules),

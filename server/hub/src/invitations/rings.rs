@@ -226,9 +226,14 @@ impl Invitations {
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let session = kernel.users.get(user).and_then(|entry| entry.session);
+        let rings_at = |key: &SessionKey| {
+            let session = kernel.sessions.get(*key);
+            let rings = session.map(|session| session.invitations.rings.iter());
+            rings.is_some_and(|mut rings| rings.any(|ringing| ringing.id == id))
+        };
+        let session = kernel.sessions_of(user).into_iter().find(rings_at);
         let Some(session) = session.and_then(|key| kernel.sessions.get_mut(key)) else {
-            // The user has logged out while the word was on its way.
+            // It does not ring here, or the user has logged out while the word was on its way.
             return;
         };
         if let Some(index) = session

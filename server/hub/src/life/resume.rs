@@ -12,7 +12,7 @@ use tidings_wire::proto::{Error, PresenceState, Resume, Resumed};
 use crate::bus_ops::{Answer, Asker, Located, Question, Topic};
 use crate::hub::Hub;
 use crate::ids::{ConnectionId, SessionId, SessionKey, UserKey};
-use crate::io::{Effect, Sink};
+use crate::io::{Effect, Sink, Wish};
 use crate::kernel::asks::{AskRule, AskTag, Hangs, Outcome as Asked, Settled};
 use crate::kernel::limiter;
 use crate::kernel::limits::paused;
@@ -64,8 +64,12 @@ impl Hub {
         }
         match self.located(&user, id, &resume.secret) {
             Located::Here => {
-                let key = self.kernel.users.get(&user).and_then(|entry| entry.session);
-                if let Some(key) = key {
+                let mut keys = self.kernel.sessions_of(&user).into_iter();
+                let has_id = |key: &SessionKey| {
+                    let session = self.kernel.sessions.get(*key);
+                    session.is_some_and(|session| session.id == id)
+                };
+                if let Some(key) = keys.find(has_id) {
                     self.attach(key, opened, &resume, out);
                 }
                 return;
@@ -118,7 +122,14 @@ impl Hub {
             return Located::Unknown;
         };
         let here = entry.session.and_then(|key| self.kernel.sessions.get(key));
-        if here.is_some_and(|here| here.id == session) {
+        let mut all = self.kernel.sessions_of(user).into_iter();
+        let is_it = |key| {
+            self.kernel
+                .sessions
+                .get(key)
+                .is_some_and(|it| it.id == session)
+        };
+        if here.is_some_and(|here| here.id == session) || all.any(is_it) {
             return Located::Here;
         }
         // A stranger who names a user must not learn from the answer whether that user is online.
@@ -166,7 +177,7 @@ impl Hub {
                 out.emit(Effect::HandOver {
                     connection,
                     to: by,
-                    resume: ask.resume,
+                    wish: Wish::Resume(ask.resume),
                     opened_ms,
                 });
             }
@@ -339,6 +350,8 @@ impl Hub {
         if was_gone {
             self.kernel.tell_login(key, out);
             self.channels.show_memberships(key, &mut self.kernel, out);
+            let user = self.kernel.sessions.get(key).map(|it| it.user.clone());
+            user.and_then(|user| self.kernel.put_first(&user));
             if !fault!(ReturnedUserMissesStored) {
                 self.peers.read_inbox(key, &mut self.kernel, out);
             }

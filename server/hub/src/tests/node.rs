@@ -194,14 +194,14 @@ impl Node {
             Effect::HandOver {
                 connection,
                 to,
-                resume,
+                wish,
                 opened_ms,
             } => {
                 let to = to.index();
                 self.owners.insert(connection, to);
                 let input = Input::HandedOver {
                     connection,
-                    resume,
+                    wish,
                     opened_ms,
                 };
                 self.queue.push_back(Pending::Input(to, input));
