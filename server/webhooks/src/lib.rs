@@ -89,6 +89,8 @@ pub struct Settings {
     pub rules: Rules,
     /// How long a target may take, from the name to the end of its answer.
     pub timeout: Duration,
+    /// The pause after the first attempt that fails; the next ones double up to an hour.
+    pub first_pause: Duration,
     /// Events of one app that are delivered per second, over all its subscriptions; 0 = no bound.
     /// What is above waits.
     pub app_rate_max: u32,
@@ -101,6 +103,7 @@ impl Default for Settings {
         Self {
             rules: Rules::default(),
             timeout: Duration::from_millis(WEBHOOK_TIMEOUT_MS),
+            first_pause: retry::FIRST,
             app_rate_max: 1_000,
             roots: Vec::new(),
         }
@@ -176,6 +179,7 @@ impl Webhooks {
                 throttle: Throttle::new(settings.app_rate_max),
                 timeout: settings.timeout,
                 counts: CallCounts::default(),
+                first_pause: settings.first_pause,
                 managing: tokio::sync::Mutex::default(),
                 contexts: Contexts::default(),
             }),

@@ -12,6 +12,8 @@ mod keys;
 mod metrics;
 mod office;
 mod openmetrics;
+mod repeats;
+mod replicas;
 mod there;
 mod traces;
 mod upkeep;

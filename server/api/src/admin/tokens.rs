@@ -111,7 +111,7 @@ pub(crate) async fn issue(
     params(("app" = String, Path, description = "App id")),
     request_body = InspectWish,
     responses(
-        (status = 200, body = serde_json::Value),
+        (status = 200, body = super::docs::InspectedView),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
     ),
 )]

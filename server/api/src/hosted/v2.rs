@@ -107,6 +107,7 @@ async fn publish(
     };
     caller.must_not_be_barred(&api, channel)?;
     let keyed = keyed(
+        (&api, &caller),
         &headers,
         &["v2", from.user.as_str(), place.kind(), place.name()],
         &bytes,
@@ -147,7 +148,7 @@ async fn publish(
         let data = json!({ "channelName": place.name(), "channelType": place.kind() });
         Ok(envelope(&id, "publish", &data))
     };
-    once(&caller, keyed, work).await
+    once(keyed, work).await
 }
 
 async fn history(

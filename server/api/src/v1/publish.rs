@@ -135,7 +135,12 @@ pub(crate) async fn publish(
     body::check_type(&headers)?;
     let message: Publish = body::parse(&bytes)?;
     let order = Order::of(&caller, message, "")?;
-    let keyed = keyed(&headers, &["publish", order.from.user.as_str()], &bytes)?;
+    let keyed = keyed(
+        (&api, &caller),
+        &headers,
+        &["publish", order.from.user.as_str()],
+        &bytes,
+    )?;
     let work = async move {
         let results = order.begin(&api).end(&api).await?;
         reply(&Published {
@@ -143,7 +148,7 @@ pub(crate) async fn publish(
             results,
         })
     };
-    once(&caller, keyed, work).await
+    once(keyed, work).await
 }
 
 /// Sends several messages, in their order.
@@ -176,7 +181,7 @@ pub(crate) async fn batch(
     let orders =
         orders.map(|(at, message)| Order::of(&caller, message, &format!("messages[{at}].")));
     let orders = orders.collect::<Result<Vec<_>, _>>()?;
-    let keyed = keyed(&headers, &["batch"], &bytes)?;
+    let keyed = keyed((&api, &caller), &headers, &["batch"], &bytes)?;
     let work = async move {
         // Order: all are handed in before one is waited for.
         let begun: Vec<Begun> = orders.into_iter().map(|order| order.begin(&api)).collect();
@@ -191,7 +196,7 @@ pub(crate) async fn batch(
             results,
         })
     };
-    once(&caller, keyed, work).await
+    once(keyed, work).await
 }
 
 fn reply<T: Serialize>(body: &T) -> Result<Reply, Fault> {

@@ -96,11 +96,11 @@ pub fn load_key_set(source: &KeySource) -> Result<KeySet, String> {
     let loaded = runtime.block_on(load(source));
     // A look-up of a name that does not end is not waited for.
     runtime.shutdown_background();
-    loaded
+    loaded.map(|(set, _)| set)
 }
 
-/// Loads a key set.
-pub(super) async fn load(source: &KeySource) -> Result<KeySet, String> {
+/// Loads a key set. Returns its bytes, too.
+pub(super) async fn load(source: &KeySource) -> Result<(KeySet, Vec<u8>), String> {
     let bytes = match source {
         KeySource::File(path) => read(path)?,
         KeySource::Url { url, authorities } => {
@@ -111,7 +111,8 @@ pub(super) async fn load(source: &KeySource) -> Result<KeySet, String> {
             }
         }
     };
-    KeySet::parse(&bytes).map_err(|error| error.to_string())
+    let set = KeySet::parse(&bytes).map_err(|error| error.to_string())?;
+    Ok((set, bytes))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {

@@ -78,6 +78,18 @@ pub(super) fn webhooks_rate(count: &u32, _name: &str) -> Result<(), Failure> {
     ))
 }
 
+/// The pause after a webhook's first failed delivery.
+pub(super) fn webhooks_pause(time: &Span, _name: &str) -> Result<(), Failure> {
+    let pause = time.of(Duration::from_secs(1));
+    if (Duration::from_millis(50)..=Duration::from_secs(3_600)).contains(&pause) {
+        return Ok(());
+    }
+    Err(Failure::new(
+        format!("webhooks cannot pause {pause:?} after a failure"),
+        "give --webhooks-pause 50ms to 1h, or leave it out for 2s",
+    ))
+}
+
 /// What a message to somebody who is offline is answered.
 pub(super) fn api_offline_code(word: &String, _name: &str) -> Result<(), Failure> {
     if ["message_offline", "peer_offline"].contains(&word.as_str()) {
