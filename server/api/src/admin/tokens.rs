@@ -31,6 +31,7 @@ pub(super) fn routes() -> Routes {
 /// A token to be issued.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "user_id": "alice", "ttl": 600, "format": "007" }))]
 pub(crate) struct IssueWish {
     /// Whom it lets in.
     user_id: String,
@@ -56,6 +57,7 @@ pub(crate) struct InspectWish {
 /// What is taken back: one of `token`, `user_id`, `everybody`.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "user_id": "mallory" }))]
 pub(crate) struct RevokeWish {
     /// The text of one token to take back.
     #[serde(default)]

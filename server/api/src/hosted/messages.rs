@@ -25,6 +25,7 @@ use crate::request_id::RequestId;
 /// A message to a user.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "destination": "alice", "payload": "hello", "enable_offline_messaging": true }))]
 pub(crate) struct PeerMessage {
     /// The receiver's user id.
     destination: String,
@@ -41,6 +42,7 @@ pub(crate) struct PeerMessage {
 /// A message to a channel.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "channel_name": "news", "payload": "hello" }))]
 pub(crate) struct ChannelMessage {
     /// The name of the channel that gets the message.
     channel_name: String,

@@ -110,6 +110,7 @@ pub(crate) async fn list(State(api): State<Shared>, caller: Caller, mut query: Q
 /// An invitation to be sent.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "from": "desk", "to": "alice", "content": "come" }))]
 pub(crate) struct NewInvitation {
     /// The user in whose name it is sent; need not be logged in.
     from: String,
@@ -161,6 +162,7 @@ pub(crate) async fn create(
 /// What the callee says.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "user": "alice", "accept": true }))]
 pub(crate) struct Decided {
     /// The callee in whose name it is decided; need not be logged in.
     user: String,
