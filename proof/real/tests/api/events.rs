@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::http::Call;
+use crate::office::Made;
 use crate::v1::{good, path, problem};
 use crate::world::{APP, World, each, keyed, world};
 

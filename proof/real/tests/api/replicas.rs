@@ -52,25 +52,27 @@ async fn next(events: &mut Events, within: Duration) -> Option<String> {
     found.await.ok().flatten()
 }
 
-/// Sends a text to the service. Returns what has become of it.
-fn send(world: &World, app: &Made, text: &str) -> Value {
+/// Sends a text to the service, from another thread: the workers confirm it meanwhile. Returns what
+/// has become of it.
+async fn send(world: &'static World, app: &Made, text: &str) -> Value {
     let message = json!({
         "users": ["worker"], "from": "desk", "payload": text, "wait": true, "offline": true,
     });
-    let answer = good(&world.post(&app.path("/publish"), &message));
-    answer["results"][0]["outcome"].clone()
+    let path = app.path("/publish");
+    let sent = tokio::task::spawn_blocking(move || good(&world.post(&path, &message)));
+    sent.await.expect("sent")["results"][0]["outcome"].clone()
 }
 
 #[test]
 fn each_message_to_a_service_goes_to_one_of_its_processes_and_to_another_when_that_ends() {
-    each(async |world: &World| {
+    each(async |world: &'static World| {
         let app = app(world, "services_sharing");
         let mut workers = workers(world, &app, 3).await;
         let sessions = good(&world.get(&app.path("/sessions?user=worker")));
         assert_eq!(sessions["items"].as_array().map(Vec::len), Some(3));
         let expected: Vec<String> = (0..30).map(|n| format!("{n:02}")).collect();
         for text in &expected {
-            assert_eq!(send(world, &app, text), "delivered");
+            assert_eq!(send(world, &app, text).await, "delivered");
         }
         let mut had = BTreeMap::new();
         for (at, (_, events)) in workers.iter_mut().enumerate() {
@@ -81,13 +83,14 @@ fn each_message_to_a_service_goes_to_one_of_its_processes_and_to_another_when_th
         }
         assert_eq!(had.keys().cloned().collect::<Vec<_>>(), expected);
         for at in 0..3 {
-            assert_eq!(had.values().filter(|worker| **worker == at).count(), 10);
+            let own = had.values().filter(|worker| **worker == at).count();
+            assert!((5..=15).contains(&own), "{own} of 30");
         }
         // One logs out: the others go on.
         let (gone, _) = workers.remove(0);
         gone.logout().await.expect("logged out");
         for n in 0..6 {
-            assert_eq!(send(world, &app, &format!("later {n}")), "delivered");
+            assert_eq!(send(world, &app, &format!("later {n}")).await, "delivered");
         }
         let user = good(&world.get(&app.path("/users/worker")));
         assert_eq!(user["online"], true, "{user}");
@@ -99,7 +102,7 @@ fn each_message_to_a_service_goes_to_one_of_its_processes_and_to_another_when_th
         for (client, _) in workers {
             client.logout().await.expect("logged out");
         }
-        assert_eq!(send(world, &app, "kept"), "stored");
+        assert_eq!(send(world, &app, "kept").await, "stored");
         let (client, mut events) = app.client(world);
         let token = app.token("worker");
         client.login("worker", Some(&token)).await.expect("back");
@@ -109,11 +112,11 @@ fn each_message_to_a_service_goes_to_one_of_its_processes_and_to_another_when_th
 
 #[test]
 fn each_message_goes_to_all_processes_of_a_service_that_wants_that() {
-    each(async |world: &World| {
+    each(async |world: &'static World| {
         let app = app(world, "services_all");
         let mut workers = workers(world, &app, 4).await;
         for n in 0..5 {
-            assert_eq!(send(world, &app, &n.to_string()), "delivered");
+            assert_eq!(send(world, &app, &n.to_string()).await, "delivered");
         }
         for (_, events) in &mut workers {
             for n in 0..5 {

@@ -105,11 +105,7 @@ impl Invitations {
             invitation.sent_ms = kernel.now.mono_ms;
         }
         // After a planned restart its session goes on.
-        let mut sessions = kernel.sessions_of(caller).into_iter();
-        invitation.owner = sessions.find(|key| {
-            let session = kernel.sessions.get(*key);
-            session.is_some_and(|session| session.id == invitation.session)
-        });
+        invitation.owner = kernel.find_session(caller, |it| it.id == invitation.session);
         self.insert_invitation(caller, invitation, out);
         self.set_invitation_timer(caller, id, kernel);
     }

@@ -226,12 +226,10 @@ impl Invitations {
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let rings_at = |key: &SessionKey| {
-            let session = kernel.sessions.get(*key);
-            let rings = session.map(|session| session.invitations.rings.iter());
-            rings.is_some_and(|mut rings| rings.any(|ringing| ringing.id == id))
-        };
-        let session = kernel.sessions_of(user).into_iter().find(rings_at);
+        let session = kernel.find_session(user, |session| {
+            let mut rings = session.invitations.rings.iter();
+            rings.any(|ringing| ringing.id == id)
+        });
         let Some(session) = session.and_then(|key| kernel.sessions.get_mut(key)) else {
             // It does not ring here, or the user has logged out while the word was on its way.
             return;

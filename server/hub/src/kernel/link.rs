@@ -182,12 +182,11 @@ impl Kernel {
     /// Somebody watches the user: a silent client is asked sooner.
     pub(crate) fn note_watched(&mut self, user: &UserKey) {
         // While its login is in progress there is none: it is told when it watches itself.
-        for key in self.sessions_of(user) {
-            let session = self.sessions.get_mut(key);
-            if let Some(session) = session.filter(|it| !it.presence.is_watched) {
-                session.presence.is_watched = true;
-                self.set_session_timer(key);
-            }
+        while let Some(key) = self.find_session(user, |it| !it.presence.is_watched)
+            && let Some(session) = self.sessions.get_mut(key)
+        {
+            session.presence.is_watched = true;
+            self.set_session_timer(key);
         }
     }
 

@@ -67,6 +67,19 @@ impl Kernel {
         }
     }
 
+    /// The user's session of which this is true, if one is here.
+    pub(crate) fn find_session(
+        &self,
+        user: &UserKey,
+        is_it: impl Fn(&Session) -> bool,
+    ) -> Option<SessionKey> {
+        let first = self.users.get(user).and_then(|entry| entry.session);
+        let group = self.groups.0.get(user);
+        let others = group.into_iter().flat_map(|group| &group.sessions);
+        let mut all = first.iter().chain(others).copied();
+        all.find(|key| self.sessions.get(*key).is_some_and(&is_it))
+    }
+
     /// Whether a user has this session.
     pub(crate) fn has_session(&self, user: &UserKey, key: SessionKey) -> bool {
         let first = self.users.get(user).and_then(|entry| entry.session);

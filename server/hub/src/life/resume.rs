@@ -64,12 +64,8 @@ impl Hub {
         }
         match self.located(&user, id, &resume.secret) {
             Located::Here => {
-                let mut keys = self.kernel.sessions_of(&user).into_iter();
-                let has_id = |key: &SessionKey| {
-                    let session = self.kernel.sessions.get(*key);
-                    session.is_some_and(|session| session.id == id)
-                };
-                if let Some(key) = keys.find(has_id) {
+                let key = self.kernel.find_session(&user, |session| session.id == id);
+                if let Some(key) = key {
                     self.attach(key, opened, &resume, out);
                 }
                 return;
@@ -122,14 +118,7 @@ impl Hub {
             return Located::Unknown;
         };
         let here = entry.session.and_then(|key| self.kernel.sessions.get(key));
-        let mut all = self.kernel.sessions_of(user).into_iter();
-        let is_it = |key| {
-            self.kernel
-                .sessions
-                .get(key)
-                .is_some_and(|it| it.id == session)
-        };
-        if here.is_some_and(|here| here.id == session) || all.any(is_it) {
+        if self.kernel.find_session(user, |it| it.id == session).is_some() {
             return Located::Here;
         }
         // A stranger who names a user must not learn from the answer whether that user is online.

@@ -360,15 +360,13 @@ impl Peers {
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let mut sessions = kernel.sessions_of(user).into_iter();
-        let has_it = sessions.any(|key| {
-            kernel.sessions.get(key).is_some_and(|session| {
-                let mut waiting = session.peers.inbox.behind.iter();
-                let mut handed = session.peers.deliveries.iter();
-                handed.any(|handed| handed.parcel.id == id)
-                    || waiting.any(|waiting| waiting.parcel.id == id)
-            })
+        let has_it = kernel.find_session(user, |session| {
+            let mut waiting = session.peers.inbox.behind.iter();
+            let mut handed = session.peers.deliveries.iter();
+            handed.any(|handed| handed.parcel.id == id)
+                || waiting.any(|waiting| waiting.parcel.id == id)
         });
+        let has_it = has_it.is_some();
         let answer = if has_it { Answer::Taken } else { Answer::Gone };
         kernel.answer(asker, answer, out);
     }
