@@ -118,7 +118,11 @@ impl Hub {
             return Located::Unknown;
         };
         let here = entry.session.and_then(|key| self.kernel.sessions.get(key));
-        if self.kernel.find_session(user, |it| it.id == session).is_some() {
+        if self
+            .kernel
+            .find_session(user, |it| it.id == session)
+            .is_some()
+        {
             return Located::Here;
         }
         // A stranger who names a user must not learn from the answer whether that user is online.
