@@ -20,6 +20,7 @@
 mod before;
 mod body;
 mod call;
+pub mod client;
 mod contexts;
 mod delivery;
 mod error;
@@ -43,7 +44,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
-use rustls::{ClientConfig, RootCertStore};
 use tidings_spans::TraceContext;
 use tidings_wire::limits::WEBHOOK_TIMEOUT_MS;
 use tokio::runtime::Handle;
@@ -261,14 +261,9 @@ impl Webhooks {
 }
 
 fn connector(roots: Vec<CertificateDer<'static>>) -> Result<TlsConnector, rustls::Error> {
-    let mut store = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    let mut store = client::public_roots();
     for root in roots {
         store.add(root)?;
     }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(store)
-        .with_no_client_auth();
-    Ok(TlsConnector::from(Arc::new(config)))
+    client::connector(store)
 }

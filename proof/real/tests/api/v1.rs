@@ -302,7 +302,7 @@ fn a_backend_decides_for_a_callee() {
                     let named = event["id"].as_str().is_some_and(|it| id.starts_with(it));
                     named && event["type"] != "invitation.sent" && event["detail"] != ""
                 };
-                items.into_iter().filter(named).next_back()
+                items.into_iter().rfind(named)
             };
             let begun = std::time::Instant::now();
             let told = loop {
