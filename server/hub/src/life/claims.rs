@@ -11,6 +11,7 @@ use crate::invitations::slot::Reports;
 use crate::kernel::Kernel;
 use crate::kernel::asks::{Outcome as Asked, Settled};
 use crate::kernel::clients::ClientName;
+use crate::kernel::limiter::Limiter;
 use crate::kernel::session::Session;
 use crate::kernel::users::{PendingLogin, Stage};
 use crate::life::login::CLAIM;
@@ -60,13 +61,30 @@ impl Hub {
                 return self.drop_connection(connection, Some(CloseCode::RemoteLogin), out);
             }
         }
-        if self
-            .kernel
-            .newest_login(&user)
-            .is_some_and(|newest| newest > stamp)
-        {
+        let is_late = |newest| newest > stamp;
+        if self.kernel.newest_login(&user).is_some_and(is_late) {
             return self.drop_connection(connection, Some(CloseCode::RemoteLogin), out);
         }
+        let login = Box::new(PendingLogin {
+            connection,
+            stamp,
+            settings,
+            traits,
+            grant,
+            client,
+            limiter: Limiter::default(),
+            reports,
+            inherited: Inherited::default(),
+            held: Vec::new(),
+            wish,
+            others: Vec::new(),
+        });
+        self.claim(user, login, out);
+    }
+
+    /// Claims the user's place for a login, which goes on from what it replaces here.
+    fn claim(&mut self, user: UserKey, mut login: Box<PendingLogin>, out: &mut dyn Sink) {
+        let (connection, stamp) = (login.connection, login.stamp);
         let entry = match self.kernel.users.get_mut(&user) {
             Some(entry) => entry,
             None => {
@@ -79,33 +97,19 @@ impl Hub {
             entry.session,
             entry.claim.as_ref().map(|claim| claim.connection),
         );
-        let (mut limiter, mut inherited) = older
+        (login.limiter, login.inherited) = older
             .and_then(|key| self.kernel.sessions.get(key))
             .map(|session| (session.rates.limiter.clone(), session.legacy()))
             .unwrap_or_default();
         if let Some(rival) = entry.claim.as_mut().filter(|_| older.is_none()) {
-            limiter = std::mem::take(&mut rival.limiter);
-            inherited = std::mem::take(&mut rival.inherited);
+            login.limiter = std::mem::take(&mut rival.limiter);
+            login.inherited = std::mem::take(&mut rival.inherited);
         }
         if let Some(rival) = rival {
             self.turn_waiting_away(&user, out);
             self.drop_connection(rival, Some(CloseCode::RemoteLogin), out);
         }
-        let holds = reports.ids();
-        let login = Box::new(PendingLogin {
-            connection,
-            stamp,
-            settings,
-            traits,
-            grant,
-            client,
-            limiter,
-            reports,
-            inherited,
-            held: Vec::new(),
-            wish,
-            others: Vec::new(),
-        });
+        let holds = login.reports.ids();
         match self.kernel.users.get_mut(&user) {
             Some(entry) => entry.claim = Some(login),
             None => {

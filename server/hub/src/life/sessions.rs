@@ -200,12 +200,10 @@ impl Hub {
         }
         self.kernel.remove_session(key);
         self.kernel.forget_user_session(&user, key, out);
-        if heir.is_some() {
-            self.kernel.put_first(&user);
-            let first = self.kernel.sessions_of(&user).first().copied();
-            if let Some(first) = first {
-                self.peers.read_inbox(first, &mut self.kernel, out);
-            }
+        self.kernel.put_first(&user);
+        if let Some(heir) = heir {
+            // What it has left there may be the first's now.
+            self.peers.read_inbox(heir, &mut self.kernel, out);
         }
     }
 }
