@@ -3,6 +3,7 @@
 
 mod apps;
 mod bans;
+mod decisions;
 mod door;
 mod events;
 mod history;

@@ -54,6 +54,9 @@ pub(crate) struct InspectWish {
     user_id: Option<String>,
 }
 
+/// The latest time that can be stated, in Unix seconds: the end of the year 9999.
+const NOT_BEFORE_S_MAX: u64 = 253_402_300_799;
+
 /// What is taken back: one of `token`, `user_id`, `everybody`.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -146,6 +149,10 @@ pub(crate) async fn revoke(
     Json(wish): Json<RevokeWish>,
 ) -> Answer {
     let app = target(&principal, &path)?;
+    if let Some(s) = wish.not_before.filter(|s| *s > NOT_BEFORE_S_MAX) {
+        let detail = format!("{s} is no time in Unix seconds: the last one is {NOT_BEFORE_S_MAX}");
+        return Err(Fault::invalid("not_before", detail));
+    }
     let registry = api.admin().registry.clone();
     let after = json!({
         "token": wish.token.is_some(),

@@ -25,7 +25,11 @@ use crate::request_id::RequestId;
 /// A message to a user.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({ "destination": "alice", "payload": "hello", "enable_offline_messaging": true }))]
+#[schema(example = json!({
+    "destination": "alice",
+    "payload": "hello",
+    "enable_offline_messaging": true
+}))]
 pub(crate) struct PeerMessage {
     /// The receiver's user id.
     destination: String,

@@ -21,7 +21,7 @@ fn is_meant(method: &Method, path: &str, headers: &HeaderMap) -> bool {
     let is_message = path.ends_with("/publish") || path.ends_with("/publish/batch");
     let is_login = path.starts_with("/api/v1/login");
     let is_question = path.ends_with("/query") || path.ends_with("/tokens/inspect");
-    method == Method::POST && headers.contains_key(HEADER) && is_ours && !is_message && !is_question
+    method == Method::POST && headers.contains_key(HEADER) && is_ours && !is_message && !is_login && !is_question
 }
 
 /// Whether the answer shows a secret: that of a key, an app, a webhook, a project, or a token.

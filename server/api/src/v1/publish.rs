@@ -40,7 +40,12 @@ pub(crate) enum Kind {
 /// A message to a channel or to users.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({ "users": ["alice"], "from": "desk", "payload": "hello", "offline": true }))]
+#[schema(example = json!({
+    "users": ["alice"],
+    "from": "desk",
+    "payload": "hello",
+    "offline": true
+}))]
 pub(crate) struct Publish {
     /// The channel; or `users`.
     channel: Option<String>,
@@ -68,7 +73,9 @@ pub(crate) struct Publish {
 /// Several of them.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({ "messages": [{ "channel": "news", "from": "desk", "payload": "hello", "store": true }] }))]
+#[schema(example = json!({
+    "messages": [{ "channel": "news", "from": "desk", "payload": "hello", "store": true }]
+}))]
 pub(crate) struct Batch {
     /// In the order in which they are sent.
     messages: Vec<Publish>,

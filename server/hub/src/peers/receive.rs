@@ -43,37 +43,6 @@ impl Peers {
         }
     }
 
-    /// Hands a message to the user of a session that stands for it: to that session, or to those of
-    /// a service with several.
-    pub(crate) fn deliver(
-        &mut self,
-        key: SessionKey,
-        from: Origin,
-        parcel: Parcel,
-        kernel: &mut Kernel,
-        out: &mut dyn Sink,
-    ) {
-        if kernel.groups.is_empty() {
-            return self.accept_parcel(key, from, parcel, kernel, out);
-        }
-        let user = kernel.sessions.get(key).map(|session| session.user.clone());
-        let receivers = user.and_then(|user| kernel.receivers(&user));
-        let receivers = receivers.filter(|all| !all.is_empty());
-        let (first, others) = match receivers.as_deref() {
-            None | Some([]) => (key, &[][..]),
-            Some([first, others @ ..]) => (*first, others),
-        };
-        // The sender hears of the first, and what is stored is stored once.
-        for other in others {
-            let copy = Parcel {
-                offline: None,
-                ..parcel.clone()
-            };
-            self.accept_parcel(*other, Origin::Nobody, copy, kernel, out);
-        }
-        self.accept_parcel(first, from, parcel, kernel, out);
-    }
-
     /// Hands a message to a session of this hub, behind its stored messages.
     pub(crate) fn accept_parcel(
         &mut self,
