@@ -31,6 +31,7 @@ use crate::used::UsedRates;
 
 /// Something that has not happened yet.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "few of them wait in a test")]
 pub(crate) enum Pending {
     Input(usize, Input),
     Bus(usize, BusOp),
