@@ -38,6 +38,7 @@ def test_a_lost_message_is_sent_again_under_the_same_key() -> None:
         assert len(set(keys(fake))) == 1
         hello(client(fake))
         assert len(set(keys(fake))) == 2, "another call has another key"
+        assert all(key.startswith("auto-") for key in keys(fake))
 
 
 def test_the_async_client_does_the_same() -> None:

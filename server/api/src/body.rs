@@ -58,7 +58,11 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for MaybeJson<T> {
     }
 }
 
-async fn read(headers: HeaderMap, body: Body) -> Result<Bytes, Fault> {
+/// Reads a body of at most 64 KiB.
+///
+/// # Errors
+/// 413; 400: it broke off.
+pub(crate) async fn read(headers: HeaderMap, body: Body) -> Result<Bytes, Fault> {
     let stated = headers.get(CONTENT_LENGTH);
     let stated = stated.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if stated.is_some_and(|bytes| bytes > BODY_BYTES_MAX as u64) {

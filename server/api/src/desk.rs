@@ -1,11 +1,13 @@
 //! What is counted for each app: calls, calls at once, and answers that are given again.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
-use tidings_wire::names::{AppId, ChannelName};
+use tidings_wire::names::ChannelName;
 use tidings_wire::rates::{Bucket, Rate};
 
 use crate::idempotency::Replays;
@@ -35,6 +37,12 @@ pub struct Rates {
     pub history: Rate,
     /// 2.x messages to one channel.
     pub channel: Rate,
+    /// Rules of bans at the hosted service's path, by one key. Source: rest 6.
+    pub rules: Rate,
+    /// Who is there, by one app's callers. Source: rest 7.
+    pub presence: Rate,
+    /// Projects, by one key. Source: rest 8.
+    pub projects: Rate,
 }
 
 const fn per_second(calls: u32) -> Rate {
@@ -49,6 +57,44 @@ impl Default for Rates {
             events: per_second(10),
             history: per_second(100),
             channel: per_second(60),
+            rules: per_second(10),
+            presence: per_second(20),
+            projects: per_second(10),
+        }
+    }
+}
+
+impl Rates {
+    /// With so many calls of an app. Without a limit there, the rates of the hosted service's
+    /// operators' calls are none either.
+    pub fn with_calls(calls: Rate) -> Self {
+        let rates = Self {
+            calls,
+            ..Self::default()
+        };
+        if calls.calls > 0 {
+            return rates;
+        }
+        Self {
+            rules: calls,
+            presence: calls,
+            projects: calls,
+            ..rates
+        }
+    }
+
+    /// The rate of a path besides that of the app's calls, with what it counts; `None` = it has
+    /// none that holds before its handler is asked.
+    pub(crate) fn of_path(&self, path: &str) -> Option<(Kind, Rate, &'static str)> {
+        let rest = path.strip_prefix("/dev/v1/")?;
+        let area = rest.split('/').next().unwrap_or_default();
+        match area {
+            "kicking-rule" => Some((Kind::Rules, self.rules, "calls about rules")),
+            "channel" => Some((Kind::Presence, self.presence, "questions about channels")),
+            "project" | "projects" | "project_status" | "signkey" | "reset_signkey" => {
+                Some((Kind::Projects, self.projects, "calls about projects"))
+            }
+            _ => None,
         }
     }
 }
@@ -60,13 +106,16 @@ pub(crate) enum Kind {
     UserEvents,
     ChannelEvents,
     History,
+    Rules,
+    Presence,
+    Projects,
 }
 
 /// What is counted for one app.
 #[derive(Debug, Default)]
 pub(crate) struct Desk {
     /// States of buckets, by [`Kind`]: changed without a lock.
-    buckets: [AtomicU64; 4],
+    buckets: [AtomicU64; 7],
     calls: AtomicUsize,
     streams: AtomicUsize,
     /// Rates by channel. At [`CHANNELS_MAX`], those that are full again are dropped first.
@@ -118,6 +167,13 @@ impl Left {
             }
         }
     }
+}
+
+/// The answer to a caller over a rate.
+pub(crate) fn over(who: &str, rate: Rate, what: &str, wait_ms: u64) -> Fault {
+    let (calls, window_ms) = (rate.calls, rate.window_ms);
+    let detail = format!("{who} has more than {calls} {what} in {window_ms} ms");
+    Fault::too_often(detail, wait_ms)
 }
 
 impl Desk {
@@ -217,13 +273,23 @@ impl Drop for Begun {
     }
 }
 
-/// The desks of all apps.
-#[derive(Debug, Default)]
-pub(crate) struct Desks(RwLock<HashMap<AppId, Arc<Desk>>>);
+/// The desks of all apps, or of all keys.
+#[derive(Debug)]
+pub(crate) struct Desks<K>(RwLock<HashMap<K, Arc<Desk>>>);
 
-impl Desks {
-    /// The desk of an app, which the caller has found to exist.
-    pub(crate) fn of(&self, app: &AppId) -> Arc<Desk> {
+impl<K> Default for Desks<K> {
+    fn default() -> Self {
+        Self(RwLock::default())
+    }
+}
+
+impl<K: Clone + Eq + Hash> Desks<K> {
+    /// The desk of an app or a key, which the caller has found to exist.
+    pub(crate) fn of<Q>(&self, app: &Q) -> Arc<Desk>
+    where
+        K: Borrow<Q>,
+        Q: ToOwned<Owned = K> + Eq + Hash + ?Sized,
+    {
         {
             let desks = self.0.read().unwrap_or_else(PoisonError::into_inner);
             if let Some(desk) = desks.get(app) {
@@ -235,7 +301,7 @@ impl Desks {
             // One that nobody holds forgets its rates of this second, and its answers.
             desks.retain(|_, desk| Arc::strong_count(desk) > 1);
         }
-        desks.entry(app.clone()).or_default().clone()
+        desks.entry(app.to_owned()).or_default().clone()
     }
 }
 
@@ -260,6 +326,23 @@ mod tests {
             desk.take(Kind::History, rate, 1_000).1.is_ok(),
             "each its own"
         );
+    }
+
+    #[test]
+    fn the_hosted_operators_calls_have_rates_of_their_own() {
+        let rates = Rates::default();
+        let of = |path: &str| rates.of_path(path).map(|(_, rate, _)| rate.calls);
+        assert_eq!(of("/dev/v1/kicking-rule"), Some(10));
+        assert_eq!(of("/dev/v1/kicking-rule/"), Some(10));
+        assert_eq!(of("/dev/v1/channel/user/a/b"), Some(20));
+        assert_eq!(of("/dev/v1/projects"), Some(10));
+        assert_eq!(of("/dev/v2/project/a/rtm/users/b/peer_messages"), None);
+        let none = Rates::with_calls(Rate {
+            calls: 0,
+            ..per_second(1)
+        });
+        assert_eq!((none.rules.calls, none.events.calls), (0, 10));
+        assert_eq!(Rates::with_calls(per_second(5)).rules.calls, 10);
     }
 
     #[test]

@@ -1,21 +1,32 @@
 //! `Idempotency-Key`: the same key gives the same answer, and no second effect. Source: contract
 //! DEL-8.
+//!
+//! A caller's own keys are remembered for ten minutes, also over a restart (`kept`). Keys that a
+//! package has made for its repeats say so by how they begin; they are remembered for as long as
+//! repeats come, in memory, and make room for others: a busy backend does not use up the keys of
+//! its app. Messages are unique by sender and receiver, all other POSTs by caller and path
+//! (`posts`).
 
-use std::collections::hash_map::Entry as Slot;
-use std::collections::{HashMap, VecDeque};
+pub(crate) mod kept;
+pub(crate) mod posts;
+mod table;
+
 use std::future::Future;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
-use tokio::sync::watch;
-use tokio::time::Instant;
 
+use self::table::Found;
+pub(crate) use self::table::Replays;
 use crate::answer::{Answer, raw_json};
 use crate::auth::Caller;
+use crate::desk::Desk;
 use crate::problem::Fault;
+use crate::{Api, Shared};
 
 /// The request header by which a caller names a call that it may repeat.
 pub(crate) const HEADER: &str = "idempotency-key";
@@ -29,14 +40,17 @@ const KEY_BYTES_MAX: usize = 64;
 /// How long an answer is kept after its call began. Source: contract DEL-8.
 const WINDOW: Duration = Duration::from_secs(600);
 
-/// Keys of one app: as many calls as the default rate allows within the window.
-///
-/// Bound: one more is refused until the oldest has lapsed, because to forget one would be a second
-/// message.
-const KEYS_MAX: usize = 300_000;
+/// How keys begin that packages make for their repeats.
+const AUTOMATIC: &[u8] = b"auto-";
+
+/// How long an answer is kept to a call with such a key: longer than any package repeats a call.
+const AUTOMATIC_WINDOW: Duration = Duration::from_secs(120);
 
 /// Names a call: the hash of who calls, what for, and the key.
 type Name = [u8; 16];
+
+/// The hash of a body.
+type Digest = [u8; 16];
 
 /// An answer that can be given again.
 #[derive(Debug, Clone)]
@@ -47,78 +61,12 @@ pub(crate) struct Reply {
     pub(crate) body: Bytes,
 }
 
-#[derive(Debug)]
-struct Kept {
-    /// The hash of the body.
-    body: [u8; 16],
-    /// `None` until the first execution has its answer.
-    reply: watch::Receiver<Option<Result<Reply, Fault>>>,
-}
-
-/// The answers of one app.
-#[derive(Debug, Default)]
-pub(crate) struct Replays(Mutex<Table>);
-
-#[derive(Debug, Default)]
-struct Table {
-    /// Calls of the last [`WINDOW`]. At [`KEYS_MAX`], calls with a new key are refused.
-    kept: HashMap<Name, Kept>,
-    /// The oldest first.
-    lapse: VecDeque<(Instant, Name)>,
-}
-
-impl Table {
-    fn forget_lapsed(&mut self, now: Instant) {
-        while let Some((at, name)) = self.lapse.front()
-            && *at <= now
-        {
-            self.kept.remove(name);
-            self.lapse.pop_front();
-        }
-    }
-}
-
-/// What a key is found to be.
-enum Found {
-    First(watch::Sender<Option<Result<Reply, Fault>>>),
-    Again(watch::Receiver<Option<Result<Reply, Fault>>>),
-}
-
-impl Replays {
-    fn table(&self) -> MutexGuard<'_, Table> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn find(&self, name: Name, body: [u8; 16]) -> Result<Found, Fault> {
-        let now = Instant::now();
-        let mut table = self.table();
-        table.forget_lapsed(now);
-        let is_full = table.kept.len() >= KEYS_MAX;
-        let lapses = table.lapse.front().map(|(at, _)| *at);
-        match table.kept.entry(name) {
-            Slot::Occupied(kept) if kept.get().body == body => {
-                Ok(Found::Again(kept.get().reply.clone()))
-            }
-            Slot::Occupied(_) => Err(other_body()),
-            Slot::Vacant(_) if is_full => {
-                let wait = lapses.map_or(WINDOW, |at| at.saturating_duration_since(now));
-                let detail = format!("the app has {KEYS_MAX} keys within ten minutes");
-                let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-                Err(Fault::too_often(detail, wait_ms.max(1)).on(HEADER))
-            }
-            Slot::Vacant(slot) => {
-                let (to, reply) = watch::channel(None);
-                slot.insert(Kept { body, reply });
-                table.lapse.push_back((now + WINDOW, name));
-                Ok(Found::First(to))
-            }
-        }
-    }
-
-    /// Nothing has happened: the call may be made again.
-    fn forget(&self, name: &Name) {
-        self.table().kept.remove(name);
-    }
+/// What a call with a key is told.
+#[derive(Debug, Clone)]
+struct Told {
+    result: Result<Reply, Fault>,
+    /// It comes from a process before this one.
+    is_recalled: bool,
 }
 
 fn other_body() -> Fault {
@@ -150,26 +98,40 @@ pub(crate) fn key(headers: &HeaderMap) -> Result<Option<&[u8]>, Fault> {
 }
 
 /// A call with a key.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone)]
 pub(crate) struct Keyed {
+    api: Shared,
+    desk: Arc<Desk>,
+    /// The app that the call is about, or nothing.
+    app: String,
     name: Name,
-    body: [u8; 16],
+    body: Digest,
+    /// A package has made the key.
+    is_automatic: bool,
+    /// The answer shows a secret, which is written nowhere.
+    has_secret: bool,
 }
 
-/// The key of a call, if it states one: `scope` says what the key is unique for (contract DEL-8:
-/// sender and destination), `body` what has to be equal in a repeat.
+/// The key of a call about an app, if it states one: `scope` says what the key is unique for
+/// (contract DEL-8: sender and destination), `body` what has to be equal in a repeat.
 ///
 /// # Errors
 /// As [`key`].
 pub(crate) fn keyed(
+    (api, caller): (&Shared, &Caller),
     headers: &HeaderMap,
     scope: &[&str],
     body: &[u8],
 ) -> Result<Option<Keyed>, Fault> {
     let key = key(headers)?;
     Ok(key.map(|key| Keyed {
+        api: api.clone(),
+        desk: caller.desk.clone(),
+        app: caller.app.as_str().to_owned(),
         name: name(scope, key),
         body: digest(&[body]),
+        is_automatic: key.starts_with(AUTOMATIC),
+        has_secret: false,
     }))
 }
 
@@ -178,36 +140,80 @@ pub(crate) fn keyed(
 /// A call with a key goes on when its caller goes away.
 ///
 /// # Errors
-/// Those of the work; 422 for a key that was used with another body.
-pub(crate) async fn once<F>(caller: &Caller, keyed: Option<Keyed>, work: F) -> Answer
+/// Those of the work; 422 for a key that was used with another body; 409 for an answer that was not
+/// kept over a restart.
+pub(crate) async fn once<F>(keyed: Option<Keyed>, work: F) -> Answer
 where
     F: Future<Output = Result<Reply, Fault>> + Send + 'static,
 {
-    let Some(Keyed { name, body }) = keyed else {
+    let Some(keyed) = keyed else {
         return work.await.map(answer);
     };
-    match caller.desk.replays.find(name, body)? {
+    let replays = &keyed.desk.replays;
+    match replays.find(keyed.name, keyed.body, keyed.is_automatic)? {
+        Found::Unkept => work.await.map(answer),
         Found::First(to) => {
-            let desk = caller.desk.clone();
             let mut reply = to.subscribe();
             tokio::spawn(async move {
-                let done = work.await;
-                if done.as_ref().is_err_and(may_be_repeated) {
-                    desk.replays.forget(&name);
+                let told = keyed.recall_or(work).await;
+                if told.result.as_ref().is_err_and(may_be_repeated) {
+                    keyed.desk.replays.forget(&keyed.name);
                 }
-                let _ = to.send(Some(done));
+                let _ = to.send(Some(told));
             });
-            told(&mut reply).await.map(answer)
+            let told = table::told(&mut reply).await?;
+            let mut first = told.result.map(answer)?;
+            if told.is_recalled {
+                mark_replayed(&mut first);
+            }
+            Ok(first)
         }
         Found::Again(mut reply) => {
-            let mut again = told(&mut reply).await.map(answer)?;
-            let header = HeaderName::from_static(REPLAYED);
-            again
-                .headers_mut()
-                .insert(header, HeaderValue::from_static("true"));
+            let mut again = table::told(&mut reply).await?.result.map(answer)?;
+            mark_replayed(&mut again);
             Ok(again)
         }
     }
+}
+
+impl Keyed {
+    /// What a process before this one has answered, or what the work says.
+    async fn recall_or(&self, work: impl Future<Output = Result<Reply, Fault>> + Send) -> Told {
+        if !self.is_automatic {
+            match self.recall().await {
+                Ok(None) => {}
+                Ok(Some(reply)) => {
+                    return Told {
+                        result: Ok(reply),
+                        is_recalled: true,
+                    };
+                }
+                Err(fault) => {
+                    return Told {
+                        result: Err(fault),
+                        is_recalled: false,
+                    };
+                }
+            }
+        }
+        let begun_ms = self.api.unix_ms();
+        let result = work.await;
+        if let Ok(reply) = &result
+            && !self.is_automatic
+        {
+            self.keep(begun_ms, reply).await;
+        }
+        Told {
+            result,
+            is_recalled: false,
+        }
+    }
+}
+
+fn mark_replayed(response: &mut Response<Body>) {
+    let header = HeaderName::from_static(REPLAYED);
+    let headers = response.headers_mut();
+    headers.insert(header, HeaderValue::from_static("true"));
 }
 
 /// Whether nothing has happened that a repeat could double.
@@ -215,17 +221,14 @@ fn may_be_repeated(fault: &Fault) -> bool {
     fault.status.is_server_error() || fault.status == StatusCode::TOO_MANY_REQUESTS
 }
 
-async fn told(reply: &mut watch::Receiver<Option<Result<Reply, Fault>>>) -> Result<Reply, Fault> {
-    let told = reply.wait_for(Option::is_some).await;
-    match told.ok().and_then(|reply| reply.clone()) {
-        Some(reply) => reply,
-        // The work was dropped: the server ends.
-        None => Err(Fault::unavailable("the server is being stopped")),
+fn answer(reply: Reply) -> Response<Body> {
+    let mut response = raw_json(reply.status, reply.body);
+    if reply.status == StatusCode::NO_CONTENT {
+        response
+            .headers_mut()
+            .remove(axum::http::header::CONTENT_TYPE);
     }
-}
-
-fn answer(reply: Reply) -> axum::http::Response<axum::body::Body> {
-    raw_json(reply.status, reply.body)
+    response
 }
 
 fn name(scope: &[&str], key: &[u8]) -> Name {
@@ -235,7 +238,7 @@ fn name(scope: &[&str], key: &[u8]) -> Name {
 }
 
 /// 128 bits: nobody finds two calls that are taken for one.
-fn digest(parts: &[&[u8]]) -> [u8; 16] {
+fn digest(parts: &[&[u8]]) -> Digest {
     let mut hash = Sha256::new();
     for part in parts {
         hash.update((part.len() as u64).to_le_bytes());
@@ -244,4 +247,11 @@ fn digest(parts: &[&[u8]]) -> [u8; 16] {
     let hash: [u8; 32] = hash.finalize().into();
     let (first, _) = hash.split_first_chunk().expect("32 bytes hold 16");
     *first
+}
+
+impl Api {
+    /// Whether a process before this one may have remembered keys that are still good.
+    fn may_recall(&self) -> bool {
+        u128::from(self.mono_ms()) < WINDOW.as_millis()
+    }
 }

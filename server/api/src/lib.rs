@@ -37,6 +37,7 @@ mod stored;
 mod v1;
 mod webhooks;
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -45,6 +46,7 @@ use tidings_hub::ids::UserKey;
 use tidings_hub::outside::{OutsideAnswer, OutsideCall};
 use tidings_store::Submitter;
 use tidings_store::events::Events;
+use tidings_store::records::Records;
 use tidings_webhooks::Webhooks;
 use tidings_wire::names::{AppId, UserId};
 use tidings_wire::proto::request;
@@ -60,7 +62,7 @@ pub use self::router::{is_path, router};
 
 use self::admin::Admin;
 use self::auth::Caller;
-use self::desk::Desks;
+use self::desk::{Desk, Desks};
 use self::keys::AllKeys;
 use self::login::{LoginParts, Logins};
 use self::metrics::{Calls, Meters, NoMeters, Reading};
@@ -132,7 +134,14 @@ pub struct Api {
     /// Replaced as a whole; held for the time of a copy of the pointer.
     apps: RwLock<Arc<Apps>>,
     settings: Settings,
-    desks: Desks,
+    desks: Desks<AppId>,
+    /// What is counted of each key.
+    accounts: Desks<String>,
+    /// What is counted of calls about no app.
+    pub(crate) own_desk: Arc<Desk>,
+    /// Answers that outlive a restart.
+    pub(crate) kept_answers: Records,
+    pub(crate) is_sweeping: AtomicBool,
     request_ids: RequestIds,
     started: Instant,
 }
@@ -169,10 +178,14 @@ impl Api {
             logins: OnceLock::new(),
             apps: RwLock::new(apps),
             events: Events::new(store.clone()),
+            kept_answers: Records::new(store.clone()),
+            is_sweeping: AtomicBool::new(false),
+            own_desk: Arc::default(),
             stored: Stored::new(store),
             handle_key: seed,
             settings,
             desks: Desks::default(),
+            accounts: Desks::default(),
             request_ids: RequestIds::new(first_id),
             started: Instant::now(),
         })
@@ -197,6 +210,11 @@ impl Api {
     /// Keys, bans and what else operators rule by.
     pub fn office(&self) -> &Arc<Admin> {
         &self.admin
+    }
+
+    /// The store's small tables, for whoever serves the API.
+    pub fn records(&self) -> Records {
+        self.kept_answers.clone()
     }
 
     /// How many hubs there are.

@@ -94,6 +94,13 @@ pub trait Registry: Send + Sync + 'static {
     /// The apps cannot be read.
     fn bans_changed(&self) -> Result<(), Refused>;
 
+    /// Lets this node end as a signal does: clients are sent away to come back, what is under way
+    /// is finished, sessions are kept for the next process. Returns at once.
+    ///
+    /// # Errors
+    /// The server belongs to another program, which decides that.
+    fn drain(&self) -> Result<(), Refused>;
+
     /// The state of this node, and the figures that `tidings status` shows, as JSON. Takes at most
     /// 2 s.
     fn status(&self) -> Value;
@@ -326,6 +333,10 @@ impl Registry for NoRegistry {
     }
 
     fn bans_changed(&self) -> Result<(), Refused> {
+        nobody()
+    }
+
+    fn drain(&self) -> Result<(), Refused> {
         nobody()
     }
 

@@ -13,15 +13,19 @@ use axum::http::header::{
 use axum::http::{Response, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::routing::any;
+use tidings_hub::Apps;
+use tidings_wire::names::AppId;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
 
 use crate::auth::{Caller, Principal, authenticate, check_method};
-use crate::desk::{Begun, Kind, Left};
+use crate::desk::{Begun, Desk, Kind, Left, over};
 use crate::problem::{Convention, Fault};
 use crate::reach::{Stranger, app_in, reachable_named, unknown_app};
 use crate::routes::Routes;
-use crate::{Api, Shared, admin, hosted, login, metrics, request_id, spans, v1, webhooks};
+use crate::{
+    Api, Shared, admin, hosted, idempotency, login, metrics, request_id, spans, v1, webhooks,
+};
 
 /// Whether a path is the API's.
 pub fn is_path(path: &str) -> bool {
@@ -37,6 +41,10 @@ pub fn router(api: Shared) -> Router {
         .fallback(any(nowhere));
     routes
         .layer(from_fn_with_state(api.clone(), admin::record))
+        .layer(from_fn_with_state(
+            api.clone(),
+            idempotency::posts::post_once,
+        ))
         .layer(from_fn_with_state(api.clone(), serve))
         .layer(compression())
         .with_state(api)
@@ -87,6 +95,7 @@ async fn serve(State(api): State<Shared>, mut request: Request, next: Next) -> R
     let begun = Instant::now();
     let path = request.uri().path();
     let (is_wait, named) = (metrics::is_wait(path), app_in(path));
+    Api::sweep_kept_answers(&api);
     let id = api.request_ids.of(request.headers());
     let convention = Convention::of(request.uri().path());
     let is_by_script = is_by_script(request.headers());
@@ -136,6 +145,55 @@ fn is_by_script(headers: &HeaderMap) -> bool {
     mode.is_some_and(|mode| mode != "navigate") || headers.contains_key(login::CSRF)
 }
 
+/// Finds who calls, and notes it of the source.
+fn welcome(
+    api: &Api,
+    request: &Request,
+    app: Option<&AppId>,
+    apps: &Apps,
+) -> Result<Principal, Fault> {
+    let stranger = request.extensions().get::<Arc<dyn Stranger>>();
+    if let Some(Err(wait_ms)) = stranger.map(|stranger| stranger.check()) {
+        let detail = "wrong credentials were shown too often from this address";
+        return Err(Fault::too_often(detail, wait_ms));
+    }
+    let now_s = api.unix_ms() / 1_000;
+    let found = authenticate(&*api.keys, apps, now_s, app, request.headers());
+    let found = found.or_else(|fault| by_login(api, request).ok_or(fault));
+    match (&found, stranger) {
+        (Ok(_), Some(stranger)) => stranger.note_welcome(),
+        (Err(_), Some(stranger)) => stranger.note_failure(),
+        (_, None) => {}
+    }
+    found
+}
+
+/// Takes a call of the path's own rate.
+fn take_own_rate(
+    api: &Api,
+    path: &str,
+    (principal, app): (&Principal, Option<&Desk>),
+    left: &mut Option<Left>,
+) -> Result<(), Fault> {
+    let Some((kind, rate, what)) = api.settings.rates.of_path(path) else {
+        return Ok(());
+    };
+    let account;
+    let (who, desk) = match app {
+        Some(desk) => ("the app", desk),
+        // A user's token does nothing there: it does not use up what a key has.
+        None if principal.role().is_none() => return Ok(()),
+        None => {
+            account = api.accounts.of(principal.name());
+            ("the key", &*account)
+        }
+    };
+    let (now_left, taken) = desk.take(kind, rate, api.mono_ms());
+    // Where there is no limit, what is told of the app's calls stays.
+    *left = Some(now_left).filter(|_| rate.calls > 0).or(left.take());
+    taken.map_err(|wait_ms| over(who, rate, what, wait_ms))
+}
+
 /// Finds who calls, and whether the app's rates allow it: before anything else is looked at.
 fn admit(
     api: &Api,
@@ -146,38 +204,18 @@ fn admit(
     if is_public(path) {
         return Ok(None);
     }
-    let stranger = request.extensions().get::<Arc<dyn Stranger>>().cloned();
     if login::is_public(path) {
+        let stranger = request.extensions().get::<Arc<dyn Stranger>>();
         let detail = "logins were begun too often from this address";
         return match stranger.map(|stranger| stranger.check()) {
             Some(Err(wait_ms)) => Err(Fault::too_often(detail, wait_ms)),
             _ => Ok(None),
         };
     }
-    if let Some(Err(wait_ms)) = stranger.as_ref().map(|stranger| stranger.check()) {
-        let detail = "wrong credentials were shown too often from this address";
-        return Err(Fault::too_often(detail, wait_ms));
-    }
     let named = app_in(path);
     let app = named.as_ref().and_then(|named| named.as_ref().ok());
     let apps = api.apps();
-    let now_s = api.unix_ms() / 1_000;
-    let found = authenticate(&*api.keys, &apps, now_s, app, request.headers());
-    let found = found.or_else(|fault| by_login(api, request).ok_or(fault));
-    let principal = match (found, &stranger) {
-        (Ok(principal), stranger) => {
-            if let Some(stranger) = stranger {
-                stranger.note_welcome();
-            }
-            principal
-        }
-        (Err(fault), stranger) => {
-            if let Some(stranger) = stranger {
-                stranger.note_failure();
-            }
-            return Err(fault);
-        }
-    };
+    let principal = welcome(api, request, app, &apps)?;
     if path != "/api/v1/login/end" {
         check_method(&principal, request.method())?;
     }
@@ -195,14 +233,8 @@ fn admit(
         let desk = api.desks.of(&app);
         let (now_left, taken) = desk.take(Kind::Calls, api.settings.rates.calls, api.mono_ms());
         *left = Some(now_left);
-        taken.map_err(|wait_ms| {
-            let rate = api.settings.rates.calls;
-            let detail = format!(
-                "the app's callers ask more than {} times in {} ms",
-                rate.calls, rate.window_ms
-            );
-            Fault::too_often(detail, wait_ms)
-        })?;
+        taken.map_err(|wait_ms| over("the app", api.settings.rates.calls, "calls", wait_ms))?;
+        take_own_rate(api, request.uri().path(), (&principal, Some(&desk)), left)?;
         begun = Some(desk.begin()?);
         let principal = principal.clone();
         request.extensions_mut().insert(Caller {
@@ -210,6 +242,8 @@ fn admit(
             app,
             desk,
         });
+    } else {
+        take_own_rate(api, request.uri().path(), (&principal, None), left)?;
     }
     request.extensions_mut().insert(principal);
     Ok(begun)

@@ -9,12 +9,11 @@ use tidings_bus::{Crossing, Homes, Router};
 use tidings_hub::ids::{ConnectionId, HubId, UserKey};
 use tidings_hub::store_ops::{StoreAnswer, StoreOp};
 use tidings_hub::used::{UsedRates, Word};
-use tidings_hub::{Apps, Hub, HubConfig, Input, OutsideAnswer, Ticket, Time};
+use tidings_hub::{Apps, Hub, HubConfig, Input, OutsideAnswer, Ticket, Time, Wish};
 use tidings_legacy::AppRules;
 use tidings_wire::codes::CloseCode;
 use tidings_wire::frame::{decode_server, payload};
 use tidings_wire::names::AppId;
-use tidings_wire::proto::Resume;
 use tidings_wire::proto::server_message::Kind;
 
 use crate::{Cell, Closing, Host, RecentLogins};
@@ -296,12 +295,12 @@ impl<S: FnMut(&StoreOp) -> Vec<StoreAnswer>> Host for Desk<S> {
         self.closed.entry(connection).or_insert(cause);
     }
 
-    fn hand_over(&mut self, connection: ConnectionId, to: HubId, resume: Resume, opened_ms: u64) {
+    fn hand_over(&mut self, connection: ConnectionId, to: HubId, wish: Wish, opened_ms: u64) {
         let to = to.index();
         self.homes.insert(connection, to);
         let input = Input::HandedOver {
             connection,
-            resume,
+            wish,
             opened_ms,
         };
         self.pending.push_back((to, Pending::Input(input)));

@@ -141,9 +141,9 @@ fn carry_out<H: Host>(host: &mut H, effect: Effect) {
         Effect::HandOver {
             connection,
             to,
-            resume,
+            wish,
             opened_ms,
-        } => host.hand_over(connection, to, resume, opened_ms),
+        } => host.hand_over(connection, to, wish, opened_ms),
         Effect::Used { user, word } => host.note_used(user, word),
         Effect::Answer { ticket, answer } => host.answer(ticket, answer),
         Effect::Moderate { ticket, question } => host.moderate(ticket, *question),

@@ -6,11 +6,10 @@ use tidings_hub::ids::{ConnectionId, HubId, UserKey};
 use tidings_hub::moderation::HeldMessage;
 use tidings_hub::store_ops::StoreOp;
 use tidings_hub::used::Word;
-use tidings_hub::{Effect, Input, OutsideAnswer, Ticket, Time};
+use tidings_hub::{Effect, Input, OutsideAnswer, Ticket, Time, Wish};
 use tidings_legacy::{AppRules, LoginRefusal, LoginRequest};
 use tidings_wire::codes::CloseCode;
 use tidings_wire::names::AppId;
-use tidings_wire::proto::Resume;
 
 use crate::cell::Cell;
 use crate::recent::RecentLogins;
@@ -68,7 +67,7 @@ pub trait Host {
 
     /// Gives the connection to another cell's host, which gives that cell `Input::HandedOver` with
     /// the same contents.
-    fn hand_over(&mut self, connection: ConnectionId, to: HubId, resume: Resume, opened_ms: u64);
+    fn hand_over(&mut self, connection: ConnectionId, to: HubId, wish: Wish, opened_ms: u64);
 
     // ------------------------------------------------------------ other cells, the store, shared
     // state of a node

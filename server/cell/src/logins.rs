@@ -49,7 +49,10 @@ pub(crate) fn check<H: Host>(
     }
     let user = UserId::parse_by(NameRule::Wide, &request.account)
         .map_err(|_| LoginRefusal::WrongAccount)?;
-    let rules = host.legacy_rules(&app);
+    let mut rules = host.legacy_rules(&app);
+    if let Some(listed) = listed {
+        rules.token_lifetime_max_s = listed.token_policy().max_lifetime_s;
+    }
     let certificates: Vec<&str> = listed
         .map(|app| app.certificates.iter().map(String::as_str).collect())
         .unwrap_or_default();

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use tidings_token::{Refusal, TokenId};
+use tidings_token::{Policy, Refusal, TokenId};
 use tidings_wire::limits;
 use tidings_wire::names::{AppId, NameRule, UserId};
 
@@ -81,7 +81,15 @@ impl Apps {
     /// Whether the user is part of its app's backend.
     pub fn is_service(&self, user: &UserKey) -> bool {
         let listed = self.listed.get(&user.app);
-        listed.is_some_and(|app| app.services.contains(&user.user))
+        listed.is_some_and(|app| {
+            app.services.contains(&user.user) || app.replicas.contains_key(&user.user)
+        })
+    }
+
+    /// How the sessions of a service share what is sent to it; `None` = the user has one session.
+    pub fn replicas_of(&self, user: &UserKey) -> Option<Replicas> {
+        let listed = self.listed.get(&user.app)?;
+        listed.replicas.get(&user.user).copied()
     }
 
     /// The apps whose rules of bans are others than before, if that is all that has changed and
@@ -115,6 +123,16 @@ impl Apps {
     }
 }
 
+/// How the sessions of one service share the peer messages to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replicas {
+    /// Each message goes to one of them; another one gets it if that one leaves without having
+    /// confirmed it.
+    Share,
+    /// Each message goes to all of them.
+    All,
+}
+
 /// One tenant.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct App {
@@ -131,6 +149,11 @@ pub struct App {
     /// Users who are parts of the app's backend: their logins are not bound by rates and by the
     /// number of channels.
     pub services: BTreeSet<UserId>,
+    /// Services that have several sessions at once, and how these share what is sent to them.
+    pub replicas: BTreeMap<UserId, Replicas>,
+    /// Cap on the life of a 007 token, in seconds from its issue; 0 = no cap, `None` = a day.
+    /// Source: tokens 5.
+    pub token_lifetime_max_s: Option<u64>,
     /// Rules that bar users, channels and addresses for a time. Source: rest 11.3.
     pub bans: Bans,
     /// What it may use of a node.
@@ -154,6 +177,15 @@ pub struct App {
 }
 
 impl App {
+    /// How its tokens are looked at when somebody logs in.
+    pub fn token_policy(&self) -> Policy {
+        let policy = Policy::login();
+        Policy {
+            max_lifetime_s: self.token_lifetime_max_s.unwrap_or(policy.max_lifetime_s),
+            ..policy
+        }
+    }
+
     /// Whether a login needs a token. An app whose key set could not be loaded yet needs one too.
     pub fn needs_token(&self) -> bool {
         !self.certificates.is_empty() || self.jwt.is_some()

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sha2::Digest as _;
 use tidings_fault::fault;
-use tidings_token::{AppKeys, Door, Granted, Policy, Refusal, Rights};
+use tidings_token::{AppKeys, Door, Granted, Refusal, Rights};
 use tidings_wire::codes::Outcome;
 use tidings_wire::names::{AppId, UserId};
 
@@ -164,7 +164,7 @@ pub(crate) fn check_token(
         certificates: &certificates,
         jwt: listed.jwt.as_ref().map(|jwt| jwt.verifier()),
     };
-    let policy = Policy::login();
+    let policy = listed.token_policy();
     let granted = tidings_token::check(Door::Rtm, &keys, &policy, user.as_str(), now_unix_s, token);
     let grant = granted
         .map(|granted| Grant::of(granted, listed))

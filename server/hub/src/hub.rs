@@ -18,7 +18,7 @@ use crate::counts::{AppTally, HubCounts};
 use crate::history::History;
 use crate::ids::{ConnectionId, HubId, MessageId, SessionId, UserKey};
 use crate::invitations::state::Invitations;
-use crate::io::{Effect, Input, Sink, Ticket};
+use crate::io::{Effect, Input, Sink, Ticket, Wish};
 use crate::kernel::Kernel;
 use crate::kernel::asks::{AskTag, Settled};
 use crate::kernel::link::HEAD_START_MS;
@@ -215,17 +215,9 @@ impl Hub {
             }
             Input::HandedOver {
                 connection,
-                resume,
+                wish,
                 opened_ms,
-            } => {
-                self.kernel
-                    .connections
-                    .insert(connection, Stage::Fresh { opened_ms });
-                // A resume that is refused here leaves it without a login once more.
-                let due = self.kernel.now.mono_ms + LOGIN_WAIT_MS;
-                self.kernel.timers.set(due, Timer::Login(connection));
-                self.handle_resume((connection, opened_ms), resume, out);
-            }
+            } => self.handle_handed_over((connection, opened_ms), wish, out),
             Input::Outside { ticket, call } => self.handle_outside(ticket, call, out),
             Input::Moderation(rules) => self.handle_moderation(rules),
             Input::Moderated { ticket, verdict } => self.handle_verdict(ticket, *verdict, out),
@@ -385,6 +377,24 @@ impl Hub {
         }
         while let Some(settled) = self.kernel.asks.pop_due(self.kernel.now.mono_ms) {
             self.settle(settled, out);
+        }
+    }
+
+    /// A connection comes from another hub, with what its client has asked for there.
+    fn handle_handed_over(
+        &mut self,
+        (connection, opened_ms): (ConnectionId, u64),
+        wish: Wish,
+        out: &mut dyn Sink,
+    ) {
+        let stage = Stage::Fresh { opened_ms };
+        self.kernel.connections.insert(connection, stage);
+        // A resume that is refused here leaves it without a login once more.
+        let due = self.kernel.now.mono_ms + LOGIN_WAIT_MS;
+        self.kernel.timers.set(due, Timer::Login(connection));
+        match wish {
+            Wish::Resume(resume) => self.handle_resume((connection, opened_ms), resume, out),
+            Wish::Login(login) => self.handle_login(connection, *login, out),
         }
     }
 

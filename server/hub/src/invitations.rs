@@ -151,6 +151,7 @@ impl Invitations {
         };
         if has_ended {
             // Its end is being written. An answer before that would let a restart forget both.
+            let waiting = waiting.into_iter().collect();
             return self.write_invitation(&user, id, Told::Ended(waiting), kernel, out);
         }
         let end = (InvitationEnd::Canceled, String::new());
@@ -379,6 +380,7 @@ impl Invitations {
             "an invitation ends without an end"
         );
         invitation.state = State::Ended { end, response };
+        let waiting = waiting.into_iter().collect();
         self.write_invitation(caller, id, Told::Ended(waiting), kernel, out);
     }
 

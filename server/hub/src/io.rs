@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tidings_wire::codes::CloseCode;
-use tidings_wire::proto::{ClientFrame, Resume};
+use tidings_wire::proto::{ClientFrame, Login, Resume};
 
 use crate::bus_ops::{BusInput, BusOp};
 use crate::config::{Apps, Traits};
@@ -23,6 +23,15 @@ pub struct Ticket(pub u64);
 impl Ticket {
     /// Of a store operation for whose answer nobody waits. A hub is told only that it has failed.
     pub const NOBODY: Self = Self(u64::MAX);
+}
+
+/// What the client of a connection that changes its hub has asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Wish {
+    /// To go on with a session.
+    Resume(Resume),
+    /// To begin one. What is checked of a login is checked again.
+    Login(Box<Login>),
 }
 
 /// What a hub is given: one thing that has happened.
@@ -102,12 +111,13 @@ pub enum Input {
         /// The connection that is gone; its name is not used again.
         connection: ConnectionId,
     },
-    /// Another hub of this node hands over a connection whose client resumes a session of this hub.
+    /// Another hub of this node hands over a connection whose client resumes a session of this hub,
+    /// or logs in as a service that has its sessions here.
     HandedOver {
         /// Its name, unchanged.
         connection: ConnectionId,
         /// What its client asked for.
-        resume: Resume,
+        wish: Wish,
         /// When it was opened, by the clock that all hubs of the node share. Monotonic
         /// milliseconds.
         opened_ms: u64,
@@ -196,7 +206,7 @@ pub enum Effect {
         /// The hub that has the session, on the same node.
         to: HubId,
         /// To be passed on.
-        resume: Resume,
+        wish: Wish,
         /// To be passed on.
         opened_ms: u64,
     },

@@ -76,10 +76,10 @@ pub mod traces;
 pub mod used;
 
 pub use bans::{AddressPrefix, Ban, Bans, Barred};
-pub use config::{App, AppSettings, Apps, FOR_EVER, HubConfig, Traits};
+pub use config::{App, AppSettings, Apps, FOR_EVER, HubConfig, Replicas, Traits};
 pub use hub::{Hub, HubStats};
 pub use invitations::record::Recorded as RecordedInvitation;
-pub use io::{Effect, Input, Pressure, Sink, Ticket};
+pub use io::{Effect, Input, Pressure, Sink, Ticket, Wish};
 pub use outside::{OutsideAnswer, OutsideCall, PeerOutcome};
 pub use quotas::{Quotas, Usage};
 pub use rates::{Kind as RateKind, Rates};

@@ -334,8 +334,7 @@ impl Presence {
     }
 
     fn presence_here(user: &UserKey, kernel: &Kernel) -> Option<(PresenceState, LoginStamp)> {
-        let session = kernel.sessions.get(kernel.users.get(user)?.session?)?;
-        Some((session.presence.state, session.presence.stamp))
+        kernel.presence_of(kernel.users.get(user)?.session?)
     }
 
     pub(crate) fn answer_presence(

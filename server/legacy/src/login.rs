@@ -11,6 +11,8 @@ pub struct AppRules {
     pub allows_legacy_tokens: bool,
     /// Longest time from a login to the expiry of such a token, in seconds; 0 = no bound.
     pub legacy_token_max_s: u64,
+    /// Longest life of a 007 token from its issue, in seconds; 0 = no bound.
+    pub token_lifetime_max_s: u64,
     /// `force` on a channel message is honoured: messages from outside the channel.
     pub allows_force: bool,
     /// The channels that announce everything that happens in the app may be joined.
@@ -25,6 +27,7 @@ impl Default for AppRules {
             allows_debug_word: false,
             allows_legacy_tokens: false,
             legacy_token_max_s: 86_400,
+            token_lifetime_max_s: Policy::login().max_lifetime_s,
             allows_force: false,
             allows_special_channels: false,
             phone_gateway: None,
@@ -79,6 +82,7 @@ pub fn check_token(
     let policy = Policy {
         legacy_signaling_tokens: rules.allows_legacy_tokens,
         signaling_lifetime_max_s: rules.legacy_token_max_s,
+        max_lifetime_s: rules.token_lifetime_max_s,
         legacy_debug_word: rules.allows_debug_word,
         leeway_s: if was_in_lately { LATE_LOGIN_S } else { 0 },
         ..Policy::login()

@@ -252,7 +252,7 @@ impl Worker {
     pub(crate) fn take_over(&mut self, handover: Handover) {
         let Handover {
             connection,
-            resume,
+            wish,
             opened_ms,
             rest,
         } = handover;
@@ -260,7 +260,7 @@ impl Worker {
         let slot = self.connections.insert(connection);
         self.give(Input::HandedOver {
             connection: id,
-            resume,
+            wish,
             opened_ms,
         });
         self.register(slot);

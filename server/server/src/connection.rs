@@ -3,9 +3,9 @@
 use std::net::IpAddr;
 use std::time::SystemTime;
 
+use tidings_hub::Wish;
 use tidings_hub::ids::{ConnectionId, HubId};
 use tidings_wire::limits::{FRAME_BYTES_MAX, FRAME_FRAGMENTS_MAX, LOGIN_FRAME_BYTES_MAX};
-use tidings_wire::proto::Resume;
 use tidings_wire::rates::Bucket;
 use tidings_wire::ws::{Decoder, Limits, Role};
 
@@ -200,7 +200,7 @@ pub(crate) struct Fresh {
 #[derive(Debug)]
 pub(crate) struct Leaving {
     pub(crate) to: HubId,
-    pub(crate) resume: Resume,
+    pub(crate) wish: Wish,
     /// To be passed on.
     pub(crate) opened_ms: u64,
     /// What it was before, and is again.
@@ -225,7 +225,7 @@ pub(crate) enum Closing {
 #[derive(Debug)]
 pub(crate) struct Handover {
     pub(crate) connection: Connection,
-    pub(crate) resume: Resume,
+    pub(crate) wish: Wish,
     /// To be passed on.
     pub(crate) opened_ms: u64,
     /// Bytes that have been read and not decoded.

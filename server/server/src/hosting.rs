@@ -9,11 +9,10 @@ use tidings_hub::ids::{ConnectionId, HubId, UserKey};
 use tidings_hub::moderation::HeldMessage;
 use tidings_hub::store_ops::StoreOp;
 use tidings_hub::used::Word;
-use tidings_hub::{Input, OutsideAnswer, Ticket, Time};
+use tidings_hub::{Input, OutsideAnswer, Ticket, Time, Wish};
 use tidings_legacy::{AppRules, LoginRefusal, LoginRequest};
 use tidings_wire::codes::CloseCode;
 use tidings_wire::names::AppId;
-use tidings_wire::proto::Resume;
 use tidings_wire::ws::{Opcode, encode_frame};
 
 use crate::admitting::Entry;
@@ -107,7 +106,7 @@ impl Host for Worker {
         self.close_slot(slot, closing.code, closing.reason);
     }
 
-    fn hand_over(&mut self, id: ConnectionId, to: HubId, resume: Resume, opened_ms: u64) {
+    fn hand_over(&mut self, id: ConnectionId, to: HubId, wish: Wish, opened_ms: u64) {
         let Some(slot) = self.connections.slot(id) else {
             return;
         };
@@ -118,7 +117,7 @@ impl Host for Worker {
             let stage = std::mem::replace(&mut connection.stage, Stage::Serving);
             let leaving = Leaving {
                 to,
-                resume,
+                wish,
                 opened_ms,
                 stage,
                 rest: Vec::new(),

@@ -102,7 +102,7 @@ pub use tidings_hub::counts::AppCounts;
 pub use tidings_hub::credentials::fingerprint;
 pub use tidings_hub::jwt::{JwtLogins, KeySource};
 pub use tidings_hub::{
-    AddressPrefix, App, AppSettings, Apps, Ban, Bans, Barred, FOR_EVER, Quotas, RateKind,
+    AddressPrefix, App, AppSettings, Apps, Ban, Bans, Barred, FOR_EVER, Quotas, RateKind, Replicas,
 };
 pub use tidings_legacy::AppRules;
 pub use tidings_oidc as oidc;

@@ -233,7 +233,7 @@ impl Worker {
             let to = leaving.to.index();
             let handover = Handover {
                 connection,
-                resume: leaving.resume,
+                wish: leaving.wish,
                 opened_ms: leaving.opened_ms,
                 rest: leaving.rest,
             };

@@ -18,7 +18,10 @@ use crate::jwt_rules;
 use crate::registry::{Entry, Held, Registry};
 use crate::tuning;
 use crate::words::counted;
-use crate::{input, legacy_rules, output, ownership, page_rules, quotas, revocations, status};
+use crate::{
+    input, legacy_rules, output, ownership, page_rules, quotas, revocations, service_rules, status,
+    token_rules,
+};
 
 /// Runs the sub-command.
 pub(crate) fn run(command: AppCommand) -> Result<(), Failure> {
@@ -208,6 +211,8 @@ fn show(arguments: &ShowArguments) -> Result<(), Failure> {
         .chain(legacy_rules::settings(&rules))
         .chain(quotas::settings(&app.quotas))
         .chain(page_rules::settings(&app))
+        .chain(token_rules::settings(&app))
+        .chain(service_rules::settings(&app))
         .chain(entry.api_rules()?.settings())
         .collect();
     if arguments.json {
@@ -287,7 +292,9 @@ fn set(arguments: &SetArguments) -> Result<(), Failure> {
         let value = if is_rate || value == "default" {
             toml::Value::String(value.into())
         } else {
-            page_rules::value(name, value).unwrap_or_else(|| tuning::value(value))
+            page_rules::value(name, value)
+                .or_else(|| service_rules::value(name, value))
+                .unwrap_or_else(|| tuning::value(value))
         };
         entry.set(name, value)?;
     }

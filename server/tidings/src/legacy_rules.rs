@@ -51,7 +51,8 @@ fn seconds(value: u64) -> toml::Value {
     i64::try_from(value).unwrap_or(i64::MAX).into()
 }
 
-fn lifetime_s(key: &str, value: &toml::Value) -> Result<u64, Failure> {
+/// A number of seconds, or a time with a unit.
+pub(crate) fn lifetime_s(key: &str, value: &toml::Value) -> Result<u64, Failure> {
     let with_unit = value.as_str().map(str::parse::<Span>);
     let number = match with_unit {
         Some(Ok(span)) => Some(span.of(Duration::from_secs(1)).as_secs()),

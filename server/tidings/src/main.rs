@@ -31,10 +31,12 @@ mod registry;
 mod revocations;
 mod rewrite;
 mod serve;
+mod service_rules;
 mod settings;
 mod status;
 mod stored;
 mod token;
+mod token_rules;
 mod tuning;
 mod words;
 

@@ -25,6 +25,8 @@ use crate::page_rules;
 use crate::quotas;
 use crate::revocations::{self, Revocations};
 use crate::rewrite;
+use crate::service_rules;
+use crate::token_rules;
 use crate::tuning::{self, RateEntry};
 
 const FILE: &str = "apps.toml";
@@ -105,11 +107,15 @@ impl Entry {
             app.ended_certificates.insert(number);
         }
         page_rules::apply(&mut app, &self.settings).map_err(here)?;
+        token_rules::apply(&mut app, &self.settings).map_err(here)?;
+        service_rules::apply(&mut app, &self.settings).map_err(here)?;
         self.api_rules()?;
         let own = |key: &&String| {
             !(legacy_rules::has(key)
                 || quotas::has(key)
                 || page_rules::has(key)
+                || token_rules::has(key)
+                || service_rules::has(key)
                 || api_rules::has(key))
         };
         for (key, value) in self.settings.iter().filter(|(key, _)| own(key)) {

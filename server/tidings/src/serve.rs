@@ -279,6 +279,12 @@ impl Running for Arc<RunningOffice> {
         self.handle.apply_bans();
     }
 
+    fn drain(&self) {
+        tracing::info!("stopping: a call of the API has asked for it");
+        tell_systemd(&[NotifyState::Stopping]);
+        self.handle.drain();
+    }
+
     fn status(&self) -> serde_json::Value {
         serde_json::to_value(Office::status(self)).unwrap_or_default()
     }

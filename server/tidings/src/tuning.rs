@@ -10,7 +10,9 @@ use crate::failure::Failure;
 use crate::legacy_rules;
 use crate::page_rules;
 use crate::quotas;
+use crate::service_rules;
 use crate::settings::values::{CALLS_MAX, RateValue, Span, WINDOW_MS_MAX};
+use crate::token_rules;
 use crate::words::nearest;
 
 const YEAR_MS: u64 = 365 * 86_400_000;
@@ -85,6 +87,8 @@ pub(crate) fn check_name(name: &str) -> Result<(), Failure> {
         || legacy_rules::has(name)
         || quotas::has(name)
         || page_rules::has(name)
+        || token_rules::has(name)
+        || service_rules::has(name)
         || api_rules::has(name);
     if is_known { Ok(()) } else { Err(unknown(name)) }
 }
@@ -96,7 +100,11 @@ pub(crate) fn unknown(name: &str) -> Failure {
         .map(|(name, _)| name);
     let legacy = legacy_rules::settings(&AppRules::default());
     let known = known.chain(legacy.into_iter().map(|(name, _)| name));
-    let known = known.chain(page_rules::NAMES).chain(api_rules::NAMES);
+    let known = known
+        .chain(page_rules::NAMES)
+        .chain(token_rules::NAMES)
+        .chain(service_rules::NAMES)
+        .chain(api_rules::NAMES);
     let quotas = quotas::settings(&Quotas::default());
     let known = known.chain(quotas.into_iter().map(|(name, _)| name));
     let rates = RateKind::named().map(|(_, name)| name);

@@ -38,6 +38,12 @@ const CALLS_MAX: usize = 1_024;
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[schema(as = ModerationWish)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "url": "https://backend.example.com/before",
+    "channels": ["news"],
+    "timeout_ms": 500,
+    "on_timeout": "pass"
+}))]
 pub struct NewModeration {
     /// Where questions go.
     pub url: String,

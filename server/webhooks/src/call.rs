@@ -7,18 +7,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
-use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{CONTENT_TYPE, HOST, RETRY_AFTER, USER_AGENT};
 use hyper::{Method, Request, Response};
-use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use tidings_wire::limits::WEBHOOK_ANSWER_BYTES_MAX as ANSWER_BYTES_MAX;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
+use crate::client::Connection;
 use crate::error::Refusal;
 use crate::guard::{Forbidden, Rules, Target};
 use crate::resolve::Resolver;
@@ -91,20 +89,13 @@ pub(crate) struct Caller {
 #[derive(Debug)]
 pub(crate) struct Line {
     target: Target,
-    sender: SendRequest<Full<Bytes>>,
-    driver: AbortHandle,
+    connection: Connection,
     used: Instant,
-}
-
-impl Drop for Line {
-    fn drop(&mut self) {
-        self.driver.abort();
-    }
 }
 
 impl Line {
     fn is_usable(&self, target: &Target) -> bool {
-        self.target == *target && !self.sender.is_closed() && self.used.elapsed() < IDLE
+        self.target == *target && !self.connection.is_closed() && self.used.elapsed() < IDLE
     }
 }
 
@@ -144,8 +135,9 @@ impl Caller {
     ) -> Result<(Answer, Option<Line>), CallError> {
         let request = request(call).map_err(CallError::Request)?;
         let asked = async {
-            line.sender.ready().await?;
-            line.sender.send_request(request).await
+            let sender = line.connection.sender();
+            sender.ready().await?;
+            sender.send_request(request).await
         };
         let response = within(call.deadline, "not answering", asked)
             .await?
@@ -267,20 +259,13 @@ async fn open<S>(target: &Target, stream: S, deadline: Instant) -> Result<Line, 
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let mut builder = http1::Builder::new();
-    builder.max_buf_size(HEAD_BYTES_MAX);
-    let shaken = builder.handshake(TokioIo::new(stream));
-    let (sender, connection) = within(deadline, "not answering", shaken)
+    let opened = Connection::open(stream, HEAD_BYTES_MAX);
+    let connection = within(deadline, "not answering", opened)
         .await?
         .map_err(CallError::Http)?;
-    let driver = tokio::spawn(async move {
-        // What goes wrong here is seen by the request.
-        let _ = connection.await;
-    });
     Ok(Line {
         target: target.clone(),
-        sender,
-        driver: driver.abort_handle(),
+        connection,
         used: Instant::now(),
     })
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde::Serialize;
 use tidings_wire::limits::{
@@ -223,11 +224,12 @@ impl HookState {
         self.is_changed = true;
     }
 
-    /// Notes an attempt that failed at `now_ms`, and when the next one is due.
+    /// Notes an attempt that failed at `now_ms`, and when the next one is due: by the operator's
+    /// first pause, and what the target has asked for.
     pub(crate) fn failed(
         &mut self,
         attempt: &Attempt,
-        asked: Option<std::time::Duration>,
+        (first, asked): (Duration, Option<Duration>),
         now_ms: u64,
     ) {
         self.progress.failed_attempts += 1;
@@ -238,7 +240,7 @@ impl HookState {
         self.progress.failing = Some(Failing {
             since_ms: before.map_or(attempt.at_ms, |failing| failing.since_ms),
             attempts,
-            next_ms: now_ms + retry::pause_ms(attempts, retry::chance(), asked),
+            next_ms: now_ms + retry::pause_ms(first, attempts, retry::chance(), asked),
             error: attempt.error.clone().unwrap_or_default(),
         });
         self.is_changed = true;
@@ -403,8 +405,8 @@ mod tests {
             ..body::sample(0)
         };
         assert_eq!(state.given_up_ms(&at(5)), None);
-        state.failed(&attempt(1_000), None, 1_010);
-        state.failed(&attempt(2_000), None, 2_010);
+        state.failed(&attempt(1_000), (retry::FIRST, None), 1_010);
+        state.failed(&attempt(2_000), (retry::FIRST, None), 2_010);
         assert_eq!(
             state.given_up_ms(&at(5)),
             Some(1_000 + day),

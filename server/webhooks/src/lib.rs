@@ -20,6 +20,7 @@
 mod before;
 mod body;
 mod call;
+pub mod client;
 mod contexts;
 mod delivery;
 mod error;
@@ -43,7 +44,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
-use rustls::{ClientConfig, RootCertStore};
 use tidings_spans::TraceContext;
 use tidings_wire::limits::WEBHOOK_TIMEOUT_MS;
 use tokio::runtime::Handle;
@@ -89,6 +89,8 @@ pub struct Settings {
     pub rules: Rules,
     /// How long a target may take, from the name to the end of its answer.
     pub timeout: Duration,
+    /// The pause after the first attempt that fails; the next ones double up to an hour.
+    pub first_pause: Duration,
     /// Events of one app that are delivered per second, over all its subscriptions; 0 = no bound.
     /// What is above waits.
     pub app_rate_max: u32,
@@ -101,6 +103,7 @@ impl Default for Settings {
         Self {
             rules: Rules::default(),
             timeout: Duration::from_millis(WEBHOOK_TIMEOUT_MS),
+            first_pause: retry::FIRST,
             app_rate_max: 1_000,
             roots: Vec::new(),
         }
@@ -176,6 +179,7 @@ impl Webhooks {
                 throttle: Throttle::new(settings.app_rate_max),
                 timeout: settings.timeout,
                 counts: CallCounts::default(),
+                first_pause: settings.first_pause,
                 managing: tokio::sync::Mutex::default(),
                 contexts: Contexts::default(),
             }),
@@ -257,14 +261,9 @@ impl Webhooks {
 }
 
 fn connector(roots: Vec<CertificateDer<'static>>) -> Result<TlsConnector, rustls::Error> {
-    let mut store = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    let mut store = client::public_roots();
     for root in roots {
         store.add(root)?;
     }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(store)
-        .with_no_client_auth();
-    Ok(TlsConnector::from(Arc::new(config)))
+    client::connector(store)
 }

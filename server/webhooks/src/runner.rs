@@ -45,6 +45,8 @@ pub(crate) struct Shared {
     /// How long a target may take to answer.
     pub(crate) timeout: Duration,
     pub(crate) counts: CallCounts,
+    /// The pause after the first attempt that fails.
+    pub(crate) first_pause: Duration,
     /// Held while settings of a subscription change, on disk and in memory.
     pub(crate) managing: tokio::sync::Mutex<()>,
     /// What the calls of backends have brought along that have sent messages.
@@ -315,7 +317,8 @@ impl Runner {
                     delivery.tried(tried.attempt, State::Delivered);
                 }
                 Verdict::Failed | Verdict::Gone => {
-                    state.failed(&tried.attempt, tried.asked, self.shared.clock.now_ms());
+                    let pauses = (self.shared.first_pause, tried.asked);
+                    state.failed(&tried.attempt, pauses, self.shared.clock.now_ms());
                     delivery.tried(tried.attempt, State::Retrying);
                 }
             }

@@ -87,6 +87,7 @@ pub(crate) fn random_hex<const BYTES: usize>() -> String {
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[schema(as = WebhookWish)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "url": "https://backend.example.com/hook", "events": ["user.*"] }))]
 pub struct NewSubscription {
     /// Where notices go.
     pub url: String,
@@ -108,6 +109,7 @@ fn yes() -> bool {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[schema(as = WebhookPatch)]
 #[serde(deny_unknown_fields, default)]
+#[schema(example = json!({ "events": ["user.login"] }))]
 pub struct SubscriptionChange {
     /// Where notices go.
     pub url: Option<String>,

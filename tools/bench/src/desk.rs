@@ -9,13 +9,13 @@ use tidings_cell::{Cell, Closing, Host, RecentLogins};
 use tidings_hub::ids::{ConnectionId, HubId, UserKey};
 use tidings_hub::store_ops::{InboxLosses, StoreAnswer, StoreOp};
 use tidings_hub::used::Word;
-use tidings_hub::{App, AppSettings, Apps, Hub, HubConfig, Input, Ticket, Time};
+use tidings_hub::{App, AppSettings, Apps, Hub, HubConfig, Input, Ticket, Time, Wish};
 use tidings_wire::frame::{decode_client, encode_client, payload};
 use tidings_wire::limits::CLIENT_CONFIRM_FRAMES;
 use tidings_wire::names::AppId;
 use tidings_wire::proto::client_message::Kind;
 use tidings_wire::proto::request::Call;
-use tidings_wire::proto::{ClientFrame, ClientMessage, Request, Resume};
+use tidings_wire::proto::{ClientFrame, ClientMessage, Request};
 
 /// A client confirms after this many numbered frames, as the SDKs do.
 pub const CONFIRM_FRAMES: u64 = CLIENT_CONFIRM_FRAMES as u64;
@@ -218,7 +218,7 @@ impl Host for Desk {
         self.closed += 1;
     }
 
-    fn hand_over(&mut self, _: ConnectionId, _: HubId, _: Resume, _: u64) {
+    fn hand_over(&mut self, _: ConnectionId, _: HubId, _: Wish, _: u64) {
         unreachable!("there is no other hub");
     }
 

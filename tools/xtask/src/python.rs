@@ -17,10 +17,16 @@ const STEM: &str = "tidings_server-";
 
 /// The folder of the packages that build and test it, installed if they are missing.
 fn tools() -> Result<PathBuf> {
-    let list = root().join(FOLDER).join("requirements.txt");
+    installed(FOLDER, "tools/python")
+}
+
+/// The packages that a folder's `requirements.txt` names, in a folder of the target's, installed if
+/// they are missing.
+fn installed(of: &str, to: &str) -> Result<PathBuf> {
+    let list = root().join(of).join("requirements.txt");
     let wanted =
         fs::read_to_string(&list).with_context(|| format!("reading {}", list.display()))?;
-    let folder = target().join("tools/python");
+    let folder = target().join(to);
     let stamp = folder.join("installed.txt");
     if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
         return Ok(folder);
@@ -90,6 +96,23 @@ pub(crate) fn test() -> Result<()> {
     python(
         &["-m", "pytest"],
         &[("TIDINGS_BIN", &program.to_string_lossy())],
+    )
+}
+
+/// Asks every call of the API's description, and holds the answers to it; bounded to 80 s.
+pub(crate) fn ask_api() -> Result<()> {
+    let folder = "proof/openapi";
+    let tools = installed(folder, "tools/openapi")?;
+    let program = target().join("debug/tidings");
+    setup::run_with(
+        folder,
+        "python3",
+        &["ask.py"],
+        &[
+            ("PYTHONPATH", &*tools.to_string_lossy()),
+            ("PYTHONDONTWRITEBYTECODE", "1"),
+            ("TIDINGS_BIN", &*program.to_string_lossy()),
+        ],
     )
 }
 

@@ -35,6 +35,7 @@ pub(crate) fn all() -> Result<()> {
         ("packages", package::check),
         ("JavaScript tests", javascript),
         ("clients for backends", backends),
+        ("every call of the API's description", python::ask_api),
         ("browser tests", browser),
         ("ways of loading the SDK", imports),
     ];

@@ -139,7 +139,9 @@ export class Transport {
   /** Resolves with the answer's JSON, `undefined` when it has none. */
   async call<T>(call: Call, options: CallOptions = {}): Promise<T> {
     // One key for all attempts: a retry after a lost answer is the same call to the server.
-    const key = call.method === 'POST' ? (options.idempotencyKey ?? randomUUID()) : undefined;
+    // The beginning tells the server that the key is for these attempts only.
+    const ownKey = options.idempotencyKey ?? `auto-${randomUUID()}`;
+    const key = call.method === 'POST' ? ownKey : undefined;
     for (let attempt = 0; ; attempt++) {
       const result = await this.#attempt(call, options, key);
       if ('value' in result) return result.value as T;

@@ -30,7 +30,7 @@ test('a message that is lost, or refused for now, is sent again under the same k
   assert.equal(outcome, 'sent');
   assert.equal(fake.requests.length, 5);
   const [first, ...others] = keysOf(fake);
-  assert.match(first, /^[\x21-\x7e]{16,64}$/);
+  assert.match(first, /^auto-[\x21-\x7e]{16,59}$/);
   assert.deepEqual(new Set(others), new Set([first]));
   await hello(fake.client());
   assert.notEqual(keysOf(fake).at(-1), first, 'another call has another key');

@@ -93,7 +93,8 @@ class Call:
         """One key for all attempts: a retry after a lost answer is the same call to the server."""
         if self.method != "POST":
             return self
-        key = self.idempotency_key or str(uuid.uuid4())
+        # The beginning tells the server that the key is for these attempts only.
+        key = self.idempotency_key or f"auto-{uuid.uuid4()}"
         return replace(self, idempotency_key=key)
 
     def request(

@@ -244,7 +244,9 @@ impl Transport {
     pub(super) async fn call(&self, mut request: Request) -> Result<Value, Error> {
         // One key for all attempts: a retry after a lost answer is the same call to the server.
         if request.method == Method::POST && request.idempotency_key.is_none() {
-            request.idempotency_key = Some(format!("{:032x}", fastrand::u128(..)));
+            // The beginning tells the server that the key is for these attempts only.
+            let key = fastrand::u128(..);
+            request.idempotency_key = Some(format!("auto-{key:032x}"));
         }
         let mut attempt = 0;
         loop {

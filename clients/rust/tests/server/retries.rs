@@ -42,6 +42,7 @@ async fn a_lost_message_is_sent_again_under_the_same_key() {
     hello(&fake.client()).await.expect("sent");
     let keys = fake.keys();
     assert_eq!(keys, vec![keys[0].clone(); 5]);
+    assert!(keys[0].starts_with("auto-") && keys[0].len() <= 64);
     hello(&fake.client()).await.expect("sent");
     assert_ne!(fake.keys()[5], keys[0], "another call has another key");
 }

@@ -366,6 +366,11 @@ fn wrong_wishes_are_refused(world: &World, tokens: &str, revocations: &str) {
             "invalid_argument",
             "not_before",
         ),
+        (
+            json!({ "user_id": "a", "not_before": u64::MAX / 2 }),
+            "invalid_argument",
+            "not_before",
+        ),
         (json!({ "user_id": "\u{0}" }), "invalid_argument", "user_id"),
     ] {
         expect_problem(&world.post(revocations, &wish), 400, code, Some(field));

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::http::Call;
+use crate::office::Made;
 use crate::v1::{good, path, problem};
 use crate::world::{APP, World, each, keyed, world};
 
@@ -64,6 +65,63 @@ fn each_login_has_one_logout_behind_it() {
         let foreign = format!("/events?after={}", "A".repeat(22));
         problem(&world.get(&path(&foreign)), 410, "cursor_gone");
     });
+}
+
+#[test]
+fn messages_are_events_where_an_app_asks_for_them_and_without_what_they_say() {
+    let world = world(4);
+    let app = Made::by(world);
+    let say = |to: serde_json::Value, what: &str| {
+        let mut message = json!({ "from": "desk", "payload": what });
+        message["users"] = to["users"].clone();
+        message["channel"] = to["channel"].clone();
+        good(&world.post(&app.path("/publish"), &message))
+    };
+    let (user, channel) = (json!({ "users": ["amy"] }), json!({ "channel": "news" }));
+    say(user.clone(), "nobody hears of it");
+    let settings = json!({ "peer_message_events": true, "channel_message_events": true });
+    let patch = json!({ "settings": settings });
+    good(&world.call("PATCH", &app.path(""), Some(&patch)));
+    let sent = say(user, "for amy alone");
+    let told = say(channel, "for all who read");
+    let listed = app.path("/events?types=message.*&wait=20&limit=1000");
+    let items = loop {
+        let items = good(&world.get(&listed))["items"].clone();
+        if items.as_array().is_some_and(|items| items.len() >= 2) {
+            break items;
+        }
+    };
+    let text = items.to_string();
+    assert!(
+        !text.contains("amy alone") && !text.contains("all who read"),
+        "{text}"
+    );
+    let expected = [
+        ("message.peer", "amy", &sent["results"][0]["message_id"], 13),
+        (
+            "message.channel",
+            "news",
+            &told["results"][0]["message_id"],
+            16,
+        ),
+    ];
+    for (event, (kind, to, id, bytes)) in items.as_array().expect("two").iter().zip(expected) {
+        assert_eq!(
+            (&event["type"], &event["id"]),
+            (&json!(kind), id),
+            "{event}"
+        );
+        assert_eq!(
+            (&event["user"], &event["bytes"]),
+            (&json!("desk"), &json!(bytes))
+        );
+        let receiver = if kind == "message.peer" {
+            "peer"
+        } else {
+            "channel"
+        };
+        assert_eq!(event[receiver], to, "{event}");
+    }
 }
 
 // proves: rtm-rest-3-user, rtm-rest-3-channel, rtm-rest-3-read, rtm-rest-3-hook, rtm-rest-3-rate

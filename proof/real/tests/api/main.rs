@@ -3,6 +3,7 @@
 
 mod apps;
 mod bans;
+mod decisions;
 mod door;
 mod events;
 mod history;
@@ -12,6 +13,8 @@ mod keys;
 mod metrics;
 mod office;
 mod openmetrics;
+mod repeats;
+mod replicas;
 mod there;
 mod traces;
 mod upkeep;

@@ -97,6 +97,11 @@ impl MadeKey {
         }
     }
 
+    /// Shows it with a call.
+    pub(crate) fn sign(&self, call: Call) -> Call {
+        call.header("Authorization", &format!("Bearer {}", self.text))
+    }
+
     /// Makes a call with it.
     pub(crate) fn call(
         &self,
@@ -105,8 +110,7 @@ impl MadeKey {
         path: &str,
         body: Option<&Value>,
     ) -> Answer {
-        let call =
-            Call::new(method, path).header("Authorization", &format!("Bearer {}", self.text));
+        let call = self.sign(Call::new(method, path));
         let call = match body {
             Some(body) => call.json(body),
             None => call,

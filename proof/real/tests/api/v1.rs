@@ -39,7 +39,10 @@ pub(crate) fn problem(answer: &Answer, status: u16, code: &str) -> Value {
     body
 }
 
-async fn until<T>(events: &mut Events, mut is_it: impl FnMut(ClientEvent) -> Option<T>) -> T {
+pub(crate) async fn until<T>(
+    events: &mut Events,
+    mut is_it: impl FnMut(ClientEvent) -> Option<T>,
+) -> T {
     loop {
         let event = events.next().await.expect("an event");
         if let Some(found) = is_it(event) {

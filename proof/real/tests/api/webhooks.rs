@@ -19,9 +19,17 @@ fn path(rest: &str) -> String {
     format!("/api/v1/apps/{APP}{rest}")
 }
 
+/// Targets are on loopback, and are called again soon.
+const LOOPBACK: [&str; 4] = [
+    "--webhooks-allow",
+    "127.0.0.0/8",
+    "--webhooks-pause",
+    "100ms",
+];
+
 /// A server that may call targets on loopback.
 fn open_world(hubs: u16) -> World {
-    World::start(hubs, &["--webhooks-allow", "127.0.0.0/8"])
+    World::start(hubs, &LOOPBACK)
 }
 
 fn block_on(test: impl Future<Output = ()>) {
@@ -245,7 +253,7 @@ fn no_event_is_left_out_across_a_crash() {
     });
     // The answer was 500: it waits for its second attempt when the server ends without a warning.
     let left = world.crash();
-    let world = World::start_in(left, 2, &["--webhooks-allow", "127.0.0.0/8"]);
+    let world = World::start_in(left, 2, &LOOPBACK);
     block_on(async {
         let (_bob, _events) = world.login("bob").await;
         until("bob", || (!backend.about("bob").is_empty()).then_some(())).await;

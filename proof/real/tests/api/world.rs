@@ -68,6 +68,19 @@ impl World {
         self.directory
     }
 
+    /// Waits until the server has ended by itself. Returns its exit code.
+    pub(crate) fn ended(mut self) -> (Option<i32>, TempDir) {
+        let begun = std::time::Instant::now();
+        while std::net::TcpStream::connect(self.address).is_ok() {
+            assert!(begun.elapsed().as_secs() < 60, "the server goes on");
+            std::thread::yield_now();
+        }
+        // The guard sends a signal in any case, to a process that is gone.
+        writeln!(self.alive, "CHLD").expect("the guard reads");
+        let status = self.process.wait().expect("the server ends");
+        (status.code(), self.directory)
+    }
+
     /// Starts a server on the data of another one.
     pub(crate) fn start_in(directory: TempDir, hubs: u16, arguments: &[&str]) -> Self {
         let log = std::fs::File::create(directory.path().join("log")).expect("a log");

@@ -8,8 +8,7 @@ use tidings_hub::ids::{ConnectionId, HubId, UserKey};
 use tidings_hub::outside::{OutsideAnswer, OutsideCall};
 use tidings_hub::store_ops::StoreOp;
 use tidings_hub::used::Word;
-use tidings_hub::{Effect, Input, Ticket, Time};
-use tidings_wire::proto::Resume;
+use tidings_hub::{Effect, Input, Ticket, Time, Wish};
 use tidings_wire::ws::{Opcode, encode_frame};
 
 use super::{Happening, World};
@@ -139,13 +138,13 @@ impl Host for World {
         self.schedule_at(at, Happening::CloseClient { wire, code });
     }
 
-    fn hand_over(&mut self, connection: ConnectionId, to: HubId, resume: Resume, opened_ms: u64) {
+    fn hand_over(&mut self, connection: ConnectionId, to: HubId, wish: Wish, opened_ms: u64) {
         if let Some(wire) = self.wires.get_mut(&connection) {
             wire.hub = to;
         }
         let input = Input::HandedOver {
             connection,
-            resume,
+            wish,
             opened_ms,
         };
         self.send_to_hub(self.at, to, input);

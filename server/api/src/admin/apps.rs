@@ -29,6 +29,7 @@ pub(super) fn routes() -> Routes {
 /// What a new app is to be.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "name": "Classroom", "settings": { "inbox_age_ms": "7d" } }))]
 pub(crate) struct AppWish {
     /// 32 letters or digits; left out = a random one.
     #[serde(default)]
@@ -53,6 +54,7 @@ pub(crate) struct AppWish {
 /// What is to become of an app; what is left out stays.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "settings": { "peer_message_events": true } }))]
 pub(crate) struct AppPatch {
     /// A new name for people; left out = it stays.
     #[serde(default)]

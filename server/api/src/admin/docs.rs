@@ -1,6 +1,8 @@
 //! The description of these calls: shapes that are written without a type of their own, and the
 //! list of handlers.
 
+use std::collections::BTreeMap;
+
 use utoipa::{OpenApi, ToSchema};
 
 use super::audit::AuditPage;
@@ -40,6 +42,7 @@ use crate::registry::{AppRecord, CertificateRecord};
         super::erasure::erase,
         super::audit_layer::read,
         super::nodes::nodes,
+        super::nodes::drain,
         super::nodes::stats,
     ),
     components(schemas(AuditPage))
@@ -122,6 +125,107 @@ pub(crate) struct Issued {
     user_id: String,
     /// When it ends, in Unix milliseconds.
     expires_ms: u64,
+}
+
+/// A node: the server itself, as long as there is one.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "only its schema is used")]
+pub(crate) struct Node {
+    id: u16,
+    /// Version of the program.
+    program: String,
+    pid: u32,
+    uptime_s: u64,
+    /// Where clients reach it.
+    listen: String,
+    admin_listen: Option<String>,
+    /// How many hubs it runs.
+    hubs: u16,
+    tls: bool,
+    /// What the store accepts: `everything`, `deletions` or `nothing`.
+    store: String,
+    /// Why, if it is not everything.
+    store_reason: Option<String>,
+    memory_bytes: Option<u64>,
+}
+
+page!(
+    /// All nodes.
+    NodePage of Node
+);
+
+/// What the server has done and has to do, by name; figures besides these are added by versions.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "only its schema is used")]
+pub(crate) struct Stats {
+    /// When it was looked at, in Unix milliseconds.
+    at_ms: u64,
+    uptime_s: u64,
+    memory_bytes: Option<u64>,
+    /// As a node's `store`.
+    store_accepts: String,
+}
+
+/// What a token says, and how the app judges it.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "only its schema is used")]
+pub(crate) struct InspectedView {
+    /// `007`, `006`, `signaling` or `jwt`, in words.
+    format: String,
+    /// The app that it claims to be for; empty for a JSON Web Token.
+    app_id: String,
+    /// Unix seconds.
+    issued_at: Option<u64>,
+    /// The same as people write it.
+    issued: Option<String>,
+    /// The first Unix second at which it is over.
+    expires_at: u64,
+    /// The same as people write it.
+    expires: String,
+    is_expired: bool,
+    salt: Option<u32>,
+    /// Whether it lets anybody log in.
+    has_rtm_login: bool,
+    /// Of 006: numbers of privileges with their ends.
+    privileges: Vec<(u16, u32)>,
+    /// Of 007.
+    services: Vec<InspectedService>,
+    /// Of a JSON Web Token: `algorithm`, `key_id` and `claims`.
+    jwt: Option<BTreeMap<String, serde_json::Value>>,
+    check: InspectedCheck,
+}
+
+/// A service of a 007 token.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "only its schema is used")]
+pub(crate) struct InspectedService {
+    r#type: u16,
+    name: String,
+    channel: Option<String>,
+    user: Option<String>,
+    /// Numbers of privileges with their ends.
+    privileges: Vec<(u16, u32)>,
+    permissions: Option<String>,
+}
+
+/// How the app judges a token.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "only its schema is used")]
+pub(crate) struct InspectedCheck {
+    /// `good`, `unknown`, `revoked`, `banned`, or why it is refused.
+    verdict: String,
+    /// The user that it lets in, if it is good.
+    user: Option<String>,
+    text: Option<String>,
+}
+
+/// A node that is ending.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "only its schema is used")]
+pub(crate) struct Draining {
+    id: u16,
+    /// Always `draining`.
+    state: String,
 }
 
 /// What was there of a user.

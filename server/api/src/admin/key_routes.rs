@@ -70,6 +70,7 @@ impl KeyView {
 /// What a new key is to be.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "name": "shop", "role": "read", "apps": [] }))]
 pub(crate) struct KeyWish {
     /// A name for people, at most 100 characters.
     #[serde(default)]
@@ -87,6 +88,7 @@ pub(crate) struct KeyWish {
 /// How a key is rotated.
 #[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "overlap_s": 60 }))]
 pub(crate) struct RotateWish {
     /// How long the older secrets stay good, in seconds, at most 30 days; left out = a day, 0 =
     /// they end at once.

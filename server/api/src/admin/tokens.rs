@@ -31,6 +31,7 @@ pub(super) fn routes() -> Routes {
 /// A token to be issued.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "user_id": "alice", "ttl": 600, "format": "007" }))]
 pub(crate) struct IssueWish {
     /// Whom it lets in.
     user_id: String,
@@ -53,9 +54,13 @@ pub(crate) struct InspectWish {
     user_id: Option<String>,
 }
 
+/// The latest time that can be stated, in Unix seconds: the end of the year 9999.
+const NOT_BEFORE_S_MAX: u64 = 253_402_300_799;
+
 /// What is taken back: one of `token`, `user_id`, `everybody`.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "user_id": "mallory" }))]
 pub(crate) struct RevokeWish {
     /// The text of one token to take back.
     #[serde(default)]
@@ -111,7 +116,7 @@ pub(crate) async fn issue(
     params(("app" = String, Path, description = "App id")),
     request_body = InspectWish,
     responses(
-        (status = 200, body = serde_json::Value),
+        (status = 200, body = super::docs::InspectedView),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
     ),
 )]
@@ -144,6 +149,10 @@ pub(crate) async fn revoke(
     Json(wish): Json<RevokeWish>,
 ) -> Answer {
     let app = target(&principal, &path)?;
+    if let Some(s) = wish.not_before.filter(|s| *s > NOT_BEFORE_S_MAX) {
+        let detail = format!("{s} is no time in Unix seconds: the last one is {NOT_BEFORE_S_MAX}");
+        return Err(Fault::invalid("not_before", detail));
+    }
     let registry = api.admin().registry.clone();
     let after = json!({
         "token": wish.token.is_some(),

@@ -25,6 +25,11 @@ use crate::request_id::RequestId;
 /// A message to a user.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "destination": "alice",
+    "payload": "hello",
+    "enable_offline_messaging": true
+}))]
 pub(crate) struct PeerMessage {
     /// The receiver's user id.
     destination: String,
@@ -41,6 +46,7 @@ pub(crate) struct PeerMessage {
 /// A message to a channel.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "channel_name": "news", "payload": "hello" }))]
 pub(crate) struct ChannelMessage {
     /// The name of the channel that gets the message.
     channel_name: String,
@@ -72,7 +78,7 @@ pub(crate) async fn to_peer(
     principal.must_have(Resource::User, Access::Write, to.as_str())?;
     caller.must_not_be_barred(&api, None)?;
     let scope = ["peer", from.user.as_str(), to.as_str()];
-    let keyed = keyed(&headers, &scope, &bytes)?;
+    let keyed = keyed((&api, &caller), &headers, &scope, &bytes)?;
     let work = async move {
         let call = SendToPeer {
             peer_id: to.as_str().to_owned(),
@@ -90,7 +96,7 @@ pub(crate) async fn to_peer(
         };
         Ok(success(&id, code))
     };
-    once(&caller, keyed, work).await
+    once(keyed, work).await
 }
 
 /// `POST …/rtm/users/{user}/channel_messages`: sends a text to a channel, in a user's name.
@@ -113,7 +119,7 @@ pub(crate) async fn to_channel(
     principal.must_have(Resource::MessageChannel, Access::Write, channel.as_str())?;
     caller.must_not_be_barred(&api, Some(&channel))?;
     let scope = ["channel", from.user.as_str(), channel.as_str()];
-    let keyed = keyed(&headers, &scope, &bytes)?;
+    let keyed = keyed((&api, &caller), &headers, &scope, &bytes)?;
     let work = async move {
         let call = SendToChannel {
             channel: message.channel_name,
@@ -124,7 +130,7 @@ pub(crate) async fn to_channel(
         api.end(asked).await?;
         Ok(success(&id, "message_sent"))
     };
-    once(&caller, keyed, work).await
+    once(keyed, work).await
 }
 
 /// Who sends: the user in the path, as whom the caller may act.

@@ -106,11 +106,8 @@ async fn publish(
         Place::User(_) => None,
     };
     caller.must_not_be_barred(&api, channel)?;
-    let keyed = keyed(
-        &headers,
-        &["v2", from.user.as_str(), place.kind(), place.name()],
-        &bytes,
-    )?;
+    let scope = ["v2", from.user.as_str(), place.kind(), place.name()];
+    let keyed = keyed((&api, &caller), &headers, &scope, &bytes)?;
     if let Place::Channel(channel) = &place {
         let rate = api.settings.rates.channel;
         let taken = caller.desk.take_channel(channel, rate, api.mono_ms());
@@ -147,7 +144,7 @@ async fn publish(
         let data = json!({ "channelName": place.name(), "channelType": place.kind() });
         Ok(envelope(&id, "publish", &data))
     };
-    once(&caller, keyed, work).await
+    once(keyed, work).await
 }
 
 async fn history(

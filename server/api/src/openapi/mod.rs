@@ -41,7 +41,7 @@ use crate::{Answer, raw_json, v1, webhooks};
         v1::attributes::get, v1::attributes::write, v1::attributes::delete,
         v1::attributes::of_channel, v1::attributes::write_of_channel, v1::attributes::delete_of_channel,
         v1::channels::list, v1::channels::get, v1::channels::list_members, v1::channels::remove,
-        v1::invitations::list, v1::invitations::create, v1::invitations::end,
+        v1::invitations::list, v1::invitations::create, v1::invitations::decide, v1::invitations::end,
         v1::events::list, v1::events::follow,
         v1::traces::list, v1::traces::create, v1::traces::end,
         v1::traces::messages, v1::traces::message,

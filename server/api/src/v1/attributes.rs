@@ -30,6 +30,7 @@ const WRITER: &str = "server";
 /// Attributes to be written.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "attributes": { "topic": "news" }, "from": "desk", "notify": true }))]
 pub(crate) struct Attributes {
     /// Keys and values.
     attributes: BTreeMap<String, String>,

@@ -5,6 +5,7 @@ use axum::http::StatusCode;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
+use tidings_hub::bus_ops::Decision;
 use tidings_hub::ids::{InvitationId, UserKey};
 use tidings_hub::outside::{InvitationEntry, InvitationStage, OutsideAnswer, OutsideCall};
 use tidings_wire::hex;
@@ -109,6 +110,7 @@ pub(crate) async fn list(State(api): State<Shared>, caller: Caller, mut query: Q
 /// An invitation to be sent.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "from": "desk", "to": "alice", "content": "come" }))]
 pub(crate) struct NewInvitation {
     /// The user in whose name it is sent; need not be logged in.
     from: String,
@@ -157,6 +159,72 @@ pub(crate) async fn create(
     json_with(StatusCode::CREATED, &serde_json::json!({ "id": id }))
 }
 
+/// What the callee says.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "user": "alice", "accept": true }))]
+pub(crate) struct Decided {
+    /// The callee in whose name it is decided; need not be logged in.
+    user: String,
+    /// Yes or no.
+    accept: bool,
+    /// At most 8 KiB of text for the caller.
+    #[serde(default)]
+    response: String,
+}
+
+/// Accepts or refuses an invitation as its callee; both sides are told. A caller's client is asked
+/// before an acceptance counts: events tell what has become of it.
+#[utoipa::path(
+    post, path = "/api/v1/apps/{app}/invitations/{invitation}/decision", tag = "Invitations",
+    params(("app" = String, Path, description = "App id"), ("invitation" = String, Path, description = "As a list names it")),
+    request_body = Decided,
+    responses((status = 200, body = super::schemas::Decisions), (status = "4XX", body = Problem, content_type = "application/problem+json")),
+)]
+pub(crate) async fn decide(
+    State(api): State<Shared>,
+    caller: Caller,
+    params: PathParams,
+    query: Query,
+    Json(said): Json<Decided>,
+) -> Answer {
+    caller.principal.must_be_key()?;
+    query.end()?;
+    let callee = params::user("user", &said.user)?;
+    let (id, user) = read_name(params.text("invitation")).ok_or_else(unknown)?;
+    let app = caller.app;
+    let call = || OutsideCall::DecideInvitation {
+        caller: UserKey {
+            app: app.clone(),
+            user: user.clone(),
+        },
+        id,
+        callee: callee.clone(),
+        decision: if said.accept {
+            Decision::Accept(said.response.clone())
+        } else {
+            Decision::Refuse(said.response.clone())
+        },
+    };
+    match count(api.ask_all(call).await?) {
+        0 => Err(unknown().hint("GET …/invitations lists those under way, and who is invited.")),
+        decided => json(&serde_json::json!({ "decided": decided })),
+    }
+}
+
+fn unknown() -> Fault {
+    let detail = "there is no such invitation, or it is decided or has ended";
+    Fault::not_found("unknown_invitation", detail)
+}
+
+fn count(answers: Vec<OutsideAnswer>) -> u32 {
+    let counts = answers.into_iter().map(|answer| match answer {
+        OutsideAnswer::Count(count) => count,
+        _ => 0,
+    });
+    counts.sum()
+}
+
 /// Ends an invitation, whoever has sent it; both sides are told.
 #[utoipa::path(
     delete, path = "/api/v1/apps/{app}/invitations/{invitation}", tag = "Invitations",
@@ -171,10 +239,6 @@ pub(crate) async fn end(
 ) -> Answer {
     caller.principal.must_be_key()?;
     query.end()?;
-    let unknown = || {
-        let detail = "there is no such invitation, or it has ended";
-        Fault::not_found("unknown_invitation", detail)
-    };
     let (id, user) = read_name(params.text("invitation")).ok_or_else(unknown)?;
     let caller = UserKey {
         app: caller.app,
@@ -184,13 +248,7 @@ pub(crate) async fn end(
         caller: caller.clone(),
         id,
     };
-    let mut ended = 0;
-    for answer in api.ask_all(call).await? {
-        if let OutsideAnswer::Count(count) = answer {
-            ended += count;
-        }
-    }
-    match ended {
+    match count(api.ask_all(call).await?) {
         0 => Err(unknown()),
         ended => json(&serde_json::json!({ "ended": ended })),
     }

@@ -70,6 +70,10 @@ pub(crate) fn routes() -> Routes {
         .route(&app("/traces/{trace}"), delete(traces::end))
         .route(&app("/traces/messages"), get(traces::messages))
         .route(&app("/traces/messages/{message}"), get(traces::message))
+        .route(
+            &app("/invitations/{invitation}/decision"),
+            post(invitations::decide),
+        )
 }
 
 /// Name and version of the server; needs no key.

@@ -40,6 +40,12 @@ pub(crate) enum Kind {
 /// A message to a channel or to users.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "users": ["alice"],
+    "from": "desk",
+    "payload": "hello",
+    "offline": true
+}))]
 pub(crate) struct Publish {
     /// The channel; or `users`.
     channel: Option<String>,
@@ -67,6 +73,9 @@ pub(crate) struct Publish {
 /// Several of them.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "messages": [{ "channel": "news", "from": "desk", "payload": "hello", "store": true }]
+}))]
 pub(crate) struct Batch {
     /// In the order in which they are sent.
     messages: Vec<Publish>,
@@ -135,7 +144,12 @@ pub(crate) async fn publish(
     body::check_type(&headers)?;
     let message: Publish = body::parse(&bytes)?;
     let order = Order::of(&caller, message, "")?;
-    let keyed = keyed(&headers, &["publish", order.from.user.as_str()], &bytes)?;
+    let keyed = keyed(
+        (&api, &caller),
+        &headers,
+        &["publish", order.from.user.as_str()],
+        &bytes,
+    )?;
     let work = async move {
         let results = order.begin(&api).end(&api).await?;
         reply(&Published {
@@ -143,7 +157,7 @@ pub(crate) async fn publish(
             results,
         })
     };
-    once(&caller, keyed, work).await
+    once(keyed, work).await
 }
 
 /// Sends several messages, in their order.
@@ -176,7 +190,7 @@ pub(crate) async fn batch(
     let orders =
         orders.map(|(at, message)| Order::of(&caller, message, &format!("messages[{at}].")));
     let orders = orders.collect::<Result<Vec<_>, _>>()?;
-    let keyed = keyed(&headers, &["batch"], &bytes)?;
+    let keyed = keyed((&api, &caller), &headers, &["batch"], &bytes)?;
     let work = async move {
         // Order: all are handed in before one is waited for.
         let begun: Vec<Begun> = orders.into_iter().map(|order| order.begin(&api)).collect();
@@ -191,7 +205,7 @@ pub(crate) async fn batch(
             results,
         })
     };
-    once(&caller, keyed, work).await
+    once(keyed, work).await
 }
 
 fn reply<T: Serialize>(body: &T) -> Result<Reply, Fault> {

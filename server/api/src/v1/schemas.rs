@@ -128,6 +128,13 @@ pub(crate) struct Invited {
     id: String,
 }
 
+/// Invitations that were decided.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "only its schema is used")]
+pub(crate) struct Decisions {
+    decided: u32,
+}
+
 /// One page of an app's events, the oldest first.
 #[derive(ToSchema)]
 #[allow(dead_code, reason = "only its schema is used")]

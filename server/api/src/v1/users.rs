@@ -85,6 +85,7 @@ pub(crate) async fn get(
 /// Which users are asked about.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "user_ids": ["alice", "bob"] }))]
 pub(crate) struct PresenceQuery {
     /// 1 to 256 user ids.
     user_ids: Vec<String>,
@@ -136,6 +137,7 @@ pub(crate) async fn query(
 /// How a user is sent away.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "reason": "maintenance" }))]
 pub(crate) struct Disconnect {
     /// Why, for the audit log and the list of bans.
     #[serde(default)]

@@ -41,11 +41,24 @@ impl Invitations {
             return;
         };
         if invitation.writes > 0 {
+            let later = &mut invitation.later;
             match told {
-                Told::Received => return invitation.later.is_received = true,
-                Told::AcceptAsked => return invitation.later.is_accepting = true,
-                // An end that is decided here replaces any other.
-                Told::Sent(_) | Told::TakenOver { .. } | Told::Ended(_) => {}
+                Told::Received => return later.is_received = true,
+                Told::AcceptAsked => return later.is_accepting = true,
+                Told::Ended(waiting) => {
+                    later.is_over = true;
+                    return later.waiting.extend(waiting);
+                }
+                Told::TakenOver {
+                    is_received,
+                    is_accepting,
+                } => {
+                    later.is_taken_over = true;
+                    later.is_received |= is_received;
+                    later.is_accepting |= is_accepting;
+                    return;
+                }
+                Told::Sent(_) => debug_assert!(false, "an invitation is sent twice"),
             }
         }
         let revision = invitation.revision;
@@ -116,14 +129,23 @@ impl Invitations {
         let Some(invitation) = self.invitation(caller, id) else {
             return;
         };
-        if invitation.writes > 0 || invitation.has_ended() {
+        if invitation.writes > 0 {
             return;
         }
         let Later {
             is_received,
             is_accepting,
+            is_taken_over,
+            is_over,
+            waiting,
         } = std::mem::take(&mut invitation.later);
-        if is_received || is_accepting {
+        debug_assert!(
+            is_over == invitation.has_ended(),
+            "an end that nobody writes, or the reverse"
+        );
+        if is_over {
+            self.write_invitation(caller, id, Told::Ended(waiting), kernel, out);
+        } else if is_taken_over || is_received || is_accepting {
             let told = Told::TakenOver {
                 is_received,
                 is_accepting,
@@ -168,16 +190,18 @@ impl Invitations {
                     self.tell_accept_asked(caller, id, kernel, out);
                 }
             }
-            Told::Ended(waiting) => {
-                if let Some(invitation) = self.remove_invitation(caller, id, out) {
+            Told::Ended(mut waiting) => {
+                if let Some(mut invitation) = self.remove_invitation(caller, id, out) {
+                    waiting.append(&mut invitation.later.waiting);
                     // Whoever cancels its own has told its application; somebody outside has told
                     // nobody.
-                    let is_ended_outside = matches!(waiting, Some(Caller::Outside(_)));
+                    let is_outside = |caller: &Caller| matches!(caller, Caller::Outside(_));
+                    let is_ended_outside = waiting.iter().any(is_outside);
                     Self::tell_end(caller, invitation, is_ended_outside, kernel, out);
                     let timer = Timer::InvitationOver(Box::new(caller.clone()), id);
                     kernel.timers.set(now_ms + INVITATION_KEEP_MS, timer);
                 }
-                if let Some(waiting) = waiting {
+                for waiting in waiting {
                     kernel.reply_one(waiting, out);
                 }
             }
@@ -294,9 +318,14 @@ impl Invitations {
         out: &mut dyn Sink,
     ) {
         let (now_ms, clock) = (kernel.now.mono_ms, self.record_clock(kernel));
-        let Some(ours) = self.remove_invitation(caller, id, out) else {
+        let Some(mut ours) = self.remove_invitation(caller, id, out) else {
             return Self::finish_canceled(told, kernel, out);
         };
+        if let Told::Sent(waiting) = told {
+            // It is written down, whoever goes on with it.
+            kernel.reply_invited(waiting, id, out);
+        }
+        let told = ours.later.take_over(told);
         let stored = stored.and_then(|stored| Invitation::from_record(&stored, clock));
         let Some((mut invitation, _)) = stored else {
             let end = local_end(ours.number, InvitationEnd::NotRecorded, String::new());
@@ -322,7 +351,7 @@ impl Invitations {
                 invitation.state = state;
                 match told {
                     Told::Ended(waiting) => Told::Ended(waiting),
-                    _ => Told::Ended(None),
+                    _ => Told::Ended(Vec::new()),
                 }
             }
             _ => Told::taken_over(&invitation),
@@ -351,6 +380,9 @@ impl Invitations {
         };
         let is_refused = matches!(told, Told::Sent(_));
         Self::finish_waiting(told, reason, kernel, out);
+        for waiting in std::mem::take(&mut invitation.later.waiting) {
+            kernel.reply_one(waiting, out);
+        }
         if is_refused {
             return;
         }
@@ -369,8 +401,10 @@ impl Invitations {
 
     /// What is not there any more needs no cancelling.
     fn finish_canceled(told: Told, kernel: &mut Kernel, out: &mut dyn Sink) {
-        if let Told::Ended(Some(waiting)) = told {
-            kernel.reply_one(waiting, out);
+        if let Told::Ended(waiting) = told {
+            for waiting in waiting {
+                kernel.reply_one(waiting, out);
+            }
         }
     }
 
@@ -380,8 +414,28 @@ impl Invitations {
                 let text = format!("the invitation cannot be recorded: {reason}");
                 kernel.reply_error(caller, error(Outcome::Unavailable, text), out);
             }
-            Told::Ended(Some(caller)) => kernel.reply_one(caller, out),
+            Told::Ended(waiting) => {
+                for caller in waiting {
+                    kernel.reply_one(caller, out);
+                }
+            }
             _ => {}
+        }
+    }
+}
+
+impl Later {
+    /// What is told of a write that has met somebody else's record, with those who wait for an end
+    /// that was not written.
+    fn take_over(&mut self, told: Told) -> Told {
+        let waiting = std::mem::take(&mut self.waiting);
+        match told {
+            Told::Ended(mut awaited) => {
+                awaited.extend(waiting);
+                Told::Ended(awaited)
+            }
+            told if waiting.is_empty() => told,
+            _ => Told::Ended(waiting),
         }
     }
 }

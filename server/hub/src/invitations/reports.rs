@@ -105,11 +105,7 @@ impl Invitations {
             invitation.sent_ms = kernel.now.mono_ms;
         }
         // After a planned restart its session goes on.
-        let session = kernel.users.get(caller).and_then(|entry| entry.session);
-        invitation.owner = session.filter(|key| {
-            let session = kernel.sessions.get(*key);
-            session.is_some_and(|session| session.id == invitation.session)
-        });
+        invitation.owner = kernel.find_session(caller, |it| it.id == invitation.session);
         self.insert_invitation(caller, invitation, out);
         self.set_invitation_timer(caller, id, kernel);
     }
@@ -289,7 +285,8 @@ impl Invitations {
         if invitation.has_ended() {
             // Its end is being written; a cancellation is answered when it is durable.
             if report.canceled.is_some() {
-                self.write_invitation(caller, report.id, Told::Ended(report.canceled), kernel, out);
+                let waiting = report.canceled.into_iter().collect();
+                self.write_invitation(caller, report.id, Told::Ended(waiting), kernel, out);
             }
             return;
         }
@@ -318,7 +315,12 @@ impl Invitations {
         debug_assert!(invitation.owner.is_some(), "taken over by nobody");
         let (id, revision) = (invitation.id, invitation.revision);
         let told = Told::taken_over(&invitation);
-        self.remove_invitation(caller, id, out);
+        if let Some(older) = self.remove_invitation(caller, id, out) {
+            // Its end was not written, and counts no more: what was cancelled is asked again.
+            for waiting in older.later.waiting {
+                kernel.reply_one(waiting, out);
+            }
+        }
         self.insert_invitation(caller, invitation, out);
         match canceled {
             Some(_) => {

@@ -226,9 +226,12 @@ impl Invitations {
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let session = kernel.users.get(user).and_then(|entry| entry.session);
+        let session = kernel.find_session(user, |session| {
+            let mut rings = session.invitations.rings.iter();
+            rings.any(|ringing| ringing.id == id)
+        });
         let Some(session) = session.and_then(|key| kernel.sessions.get_mut(key)) else {
-            // The user has logged out while the word was on its way.
+            // It does not ring here, or the user has logged out while the word was on its way.
             return;
         };
         if let Some(index) = session

@@ -57,10 +57,16 @@ pub(crate) struct Invitation {
 
 /// What has become of an invitation while its record was being written. It waits for the answer:
 /// if the record is somebody else's by now, a write that counted on ours would replace theirs.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub(crate) struct Later {
     pub(crate) is_received: bool,
     pub(crate) is_accepting: bool,
+    /// Another session has taken it over.
+    pub(crate) is_taken_over: bool,
+    /// It has ended, which is not written yet.
+    pub(crate) is_over: bool,
+    /// Who is answered when its end is durable. Bound: open requests.
+    pub(crate) waiting: Vec<Caller>,
 }
 
 /// Invitations that users of this hub have sent.
@@ -219,8 +225,8 @@ pub(crate) enum Told {
         is_received: bool,
         is_accepting: bool,
     },
-    /// It has ended.
-    Ended(Option<Caller>),
+    /// It has ended. Who is answered then.
+    Ended(Vec<Caller>),
 }
 
 impl Told {
@@ -294,6 +300,17 @@ impl Invitation {
         );
         assert!(self.sent_ms <= now_ms, "sent in the future");
         assert!(self.revision > 0, "an invitation that was never written");
+        let later = &self.later;
+        let is_blank =
+            !(later.is_received || later.is_accepting || later.is_over || later.is_taken_over);
+        assert!(
+            is_blank || self.writes > 0,
+            "what is decided waits for nothing"
+        );
+        assert!(
+            later.waiting.is_empty() || self.has_ended(),
+            "an end is awaited that is not decided"
+        );
         match &self.state {
             State::Pending { again_ms } => assert!(*again_ms > 0, "offered at no time"),
             State::Ringing => assert!(self.is_received, "it rings at nobody"),

@@ -6,8 +6,8 @@ use tidings_wire::codes::Outcome;
 use tidings_wire::frame::decode_server;
 use tidings_wire::proto::server_message::Kind;
 use tidings_wire::proto::{
-    ClientFrame, ClientMessage, InvitationEnd, Invite, Login, Request, client_message, reply,
-    request,
+    CancelInvitation, ClientFrame, ClientMessage, InvitationEnd, Invite, Login, Request,
+    client_message, reply, request,
 };
 
 use crate::Effect;
@@ -15,8 +15,9 @@ use crate::bus_ops::{BusInput, BusOp};
 use crate::config::{Apps, HubConfig};
 use crate::hub::Hub;
 use crate::ids::{ConnectionId, HubId};
-use crate::io::Input;
-use crate::store_ops::StoreAnswer;
+use crate::io::{Input, Ticket};
+use crate::rig::Rig;
+use crate::store_ops::{StoreAnswer, StoreOp};
 use crate::time::Time;
 
 const CONNECTION: ConnectionId = ConnectionId(1);
@@ -177,4 +178,79 @@ fn an_invitation_that_cannot_be_recorded_is_refused_and_one_that_runs_ends() {
     // What becomes of it cannot be recorded: its caller is told all the same, once.
     let end = InvitationEnd::PeerOffline;
     assert_eq!(alone.ends(200_000), [(31_000, 2, end)]);
+}
+
+/// What a rig's store has been given to write about invitations, with their revisions.
+fn writes(rig: &mut Rig) -> Vec<(Ticket, u64)> {
+    let all = std::mem::take(&mut rig.store).into_iter();
+    all.filter_map(|(ticket, op)| match op {
+        StoreOp::InvitationPut { revision, .. } => Some((ticket, revision)),
+        _ => None,
+    })
+    .collect()
+}
+
+/// The requests of alice's that were answered since the last look.
+fn answered(rig: &mut Rig) -> Vec<u64> {
+    let sent = rig.take_sent(0).into_iter();
+    sent.filter_map(|kind| match kind {
+        Kind::Reply(reply) => Some(reply.cseq),
+        _ => None,
+    })
+    .collect()
+}
+
+/// Alice has invited bob, and cancels before the store has answered.
+fn canceled_early() -> (Rig, Ticket, u64, u64) {
+    let mut rig = Rig::with_users(&["alice"]);
+    rig.store.clear();
+    let invited = rig.request(
+        0,
+        request::Call::Invite(Invite {
+            number: 1,
+            callee_id: "bob".into(),
+            ..Invite::default()
+        }),
+    );
+    let [(ticket, 0)] = writes(&mut rig)[..] else {
+        panic!("the invitation is written first");
+    };
+    let cancel = CancelInvitation { number: 1 };
+    let canceled = rig.request(0, request::Call::CancelInvitation(cancel));
+    (rig, ticket, invited, canceled)
+}
+
+#[test]
+fn an_end_that_is_decided_while_a_write_is_under_way_waits_for_its_answer() {
+    let (mut rig, ticket, invited, canceled) = canceled_early();
+    assert_eq!(writes(&mut rig), [], "nothing is counted on the first");
+    let answer = StoreAnswer::Done;
+    rig.give(Input::Store { ticket, answer });
+    assert_eq!(answered(&mut rig), [invited]);
+    let [(ticket, 1)] = writes(&mut rig)[..] else {
+        panic!("the end is written now");
+    };
+    assert!(answered(&mut rig).is_empty(), "it is not durable yet");
+    let answer = StoreAnswer::Done;
+    rig.give(Input::Store { ticket, answer });
+    assert_eq!(answered(&mut rig), [canceled]);
+}
+
+#[test]
+fn an_end_of_another_hub_is_not_replaced_by_one_that_was_decided_meanwhile() {
+    let (mut rig, ticket, invited, canceled) = canceled_early();
+    // Another hub has written the record, and its end, meanwhile.
+    let answer = StoreAnswer::InvitationConflict(None);
+    rig.give(Input::Store { ticket, answer });
+    assert_eq!(writes(&mut rig), [], "nothing replaces what is there");
+    assert_eq!(answered(&mut rig), [invited, canceled]);
+}
+
+#[test]
+fn a_store_that_fails_answers_everybody_who_waits() {
+    let (mut rig, ticket, invited, canceled) = canceled_early();
+    let reason = "the disk is full".into();
+    let answer = StoreAnswer::Failed { reason };
+    rig.give(Input::Store { ticket, answer });
+    assert_eq!(answered(&mut rig), [invited, canceled]);
 }

@@ -99,11 +99,11 @@ impl Kernel {
             debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
-        let (user, state, stamp) = (
-            session.user.clone(),
-            session.presence.state,
-            session.presence.stamp,
-        );
+        let user = session.user.clone();
+        let Some((state, stamp)) = self.presence_of(key) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
+            return;
+        };
         self.publish_presence(user, state, stamp, out);
     }
 
@@ -181,15 +181,9 @@ impl Kernel {
 
     /// Somebody watches the user: a silent client is asked sooner.
     pub(crate) fn note_watched(&mut self, user: &UserKey) {
-        let session = self.users.get(user).and_then(|entry| entry.session);
-        let Some(key) = session else {
-            // Its login is still in progress: the session is told when it watches itself.
-            return;
-        };
-        if let Some(session) = self
-            .sessions
-            .get_mut(key)
-            .filter(|s| !s.presence.is_watched)
+        // While its login is in progress there is none: it is told when it watches itself.
+        while let Some(key) = self.find_session(user, |it| !it.presence.is_watched)
+            && let Some(session) = self.sessions.get_mut(key)
         {
             session.presence.is_watched = true;
             self.set_session_timer(key);
@@ -291,13 +285,10 @@ impl Kernel {
         key: SessionKey,
         out: &mut dyn Sink,
     ) {
-        let Some(entry) = self.users.get_mut(user) else {
-            debug_assert!(false, "a user is gone while it is dealt with");
+        self.remove_user_session(user, key);
+        let Some(entry) = self.users.get(user) else {
             return;
         };
-        if entry.session == Some(key) {
-            entry.session = None;
-        }
         if entry.session.is_none() && entry.claim.is_none() {
             self.users.remove(user);
             out.emit(Effect::Bus(BusOp::Unsubscribe(Topic::User(user.clone()))));

@@ -16,6 +16,7 @@ pub(crate) mod maps;
 pub(crate) mod outbox;
 pub(crate) mod outsiders;
 pub(crate) mod permit;
+pub(crate) mod replicas;
 pub(crate) mod reply;
 pub(crate) mod rng;
 pub(crate) mod session;
@@ -45,6 +46,7 @@ use crate::kernel::events::Events;
 use crate::kernel::maps::{Map, SeededHasher};
 use crate::kernel::outbox::Gauge;
 use crate::kernel::outsiders::Outsiders;
+use crate::kernel::replicas::Groups;
 use crate::kernel::rng::Rng;
 use crate::kernel::session::Session;
 use crate::kernel::stores::{StoreTag, Stores};
@@ -73,6 +75,8 @@ pub(crate) struct Kernel {
     pub(crate) sessions: SlotMap<SessionKey, Session>,
     /// Users with a session here or a login in progress: this hub subscribes to their topics.
     pub(crate) users: Map<UserKey, UserEntry>,
+    /// Services with several sessions.
+    pub(crate) groups: Groups,
     pub(crate) asks: Asks,
     pub(crate) stores: Stores,
     pub(crate) outsiders: Outsiders,
@@ -108,6 +112,7 @@ impl Kernel {
             connections: hasher.map(),
             sessions: SlotMap::with_key(),
             users: hasher.map(),
+            groups: Groups::new(hasher),
             asks: Asks::new(),
             stores: Stores::new(),
             outsiders: Outsiders::new(),
@@ -207,8 +212,7 @@ impl Kernel {
                 self.clients.has(session.link.client),
                 "a client whose name is not kept"
             );
-            let entry = self.users.get(&session.user);
-            let is_known = entry.is_some_and(|entry| entry.session == Some(key));
+            let is_known = self.has_session(&session.user, key);
             assert!(is_known, "a session that its user does not have");
             if let Some(connection) = session.connection {
                 let stage = self.connections.get(&connection);
@@ -242,6 +246,7 @@ impl Kernel {
                 claim.assert_consistent();
             }
         }
+        self.assert_groups();
         self.assert_connections();
         self.clock.assert_consistent(self.now);
     }
@@ -262,8 +267,8 @@ impl Kernel {
                 Stage::Claiming(user) => {
                     let entry = self.users.get(&**user);
                     let claim = entry.and_then(|entry| entry.claim.as_ref());
-                    let of = claim.map(|claim| claim.connection);
-                    assert_eq!(of, Some(*connection), "a connection claims for nobody");
+                    let is_its = claim.is_some_and(|claim| claim.has(*connection));
+                    assert!(is_its, "a connection claims for nobody");
                 }
                 Stage::Fresh { .. } => {}
                 Stage::Resuming { asked_ms } => assert!(*asked_ms <= now_ms, "asked in the future"),

@@ -1,5 +1,7 @@
 //! Users and connections that a hub knows.
 
+use tidings_wire::proto::Login;
+
 use crate::bus_ops::{Inherited, LoginStamp, Parcel};
 use crate::config::{AppSettings, Traits};
 use crate::grant::Grant;
@@ -7,6 +9,7 @@ use crate::ids::{ConnectionId, SessionKey, UserKey};
 use crate::invitations::slot::Reports;
 use crate::kernel::clients::ClientName;
 use crate::kernel::limiter::Limiter;
+use crate::kernel::replicas::REPLICAS_MAX;
 use crate::peers::slot::Origin;
 use crate::rates::Used;
 
@@ -65,13 +68,38 @@ pub(crate) struct PendingLogin {
     pub(crate) inherited: Inherited,
     /// Messages that have arrived in the meantime. Bound: `HELD_PARCELS_MAX`.
     pub(crate) held: Vec<(Origin, Parcel)>,
+    /// As its client has said it, for the hub that has the user's other sessions; `None` = the user
+    /// has one session.
+    pub(crate) wish: Option<Box<Login>>,
+    /// Further logins of a service with several sessions, which wait for this one. Bound:
+    /// `REPLICAS_MAX`.
+    pub(crate) others: Vec<WaitingLogin>,
+}
+
+/// A login that waits for an earlier one of the same service.
+#[derive(Debug)]
+pub(crate) struct WaitingLogin {
+    pub(crate) connection: ConnectionId,
+    /// When its connection was opened, in monotonic milliseconds of the node.
+    pub(crate) opened_ms: u64,
+    pub(crate) login: Box<Login>,
 }
 
 impl PendingLogin {
+    /// Whether it is made over this connection, or a login over it waits.
+    pub(crate) fn has(&self, connection: ConnectionId) -> bool {
+        let mut others = self.others.iter();
+        self.connection == connection || others.any(|other| other.connection == connection)
+    }
+
     /// Asserts what holds while the other hubs are asked.
     pub(crate) fn assert_consistent(&self) {
         self.limiter.assert_consistent();
         assert!(self.stamp.count > 0, "logins are counted from 1");
+        assert!(
+            self.others.len() < REPLICAS_MAX && (self.wish.is_some() || self.others.is_empty()),
+            "logins wait for one that they cannot share"
+        );
         assert!(
             self.held.len() <= HELD_PARCELS_MAX,
             "too much waits for a login"

@@ -105,7 +105,7 @@ impl Hub {
             users.clone().all(|(user, _)| !is_banned(user)),
             "a user whose login a rule bars stays"
         );
-        let sessions = users.filter_map(|(_, entry)| entry.session);
+        let sessions = users.flat_map(|(user, _)| self.kernel.sessions_of(user));
         assert!(
             self.kernel.barred_memberships(sessions).is_empty(),
             "a member whom a rule bars stays"
@@ -132,15 +132,15 @@ impl Hub {
                     continue;
                 };
                 let claiming = entry.claim.as_ref().map(|claim| claim.connection);
-                let session = entry.session;
+                let sessions = self.kernel.sessions_of(&user);
                 if !apps.is_banned(&user, now_ms) {
-                    looked_at.extend(session);
+                    looked_at.extend(sessions);
                     continue;
                 }
                 if let Some(connection) = claiming {
                     self.drop_connection(connection, Some(End::Banned.code()), out);
                 }
-                if let Some(session) = session {
+                for session in sessions {
                     self.end_session(session, End::Banned, out);
                 }
             }

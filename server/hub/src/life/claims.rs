@@ -2,18 +2,20 @@
 
 use tidings_fault::fault;
 use tidings_wire::codes::CloseCode;
-use tidings_wire::proto::PresenceState;
+use tidings_wire::proto::{Login, PresenceState};
 
 use crate::bus_ops::{Answer, Asker, BusOp, Inherited, LoginStamp, Question, Topic};
 use crate::grant::Grant;
-use crate::ids::{ConnectionId, InvitationId, UserKey};
+use crate::ids::{ConnectionId, HubId, InvitationId, UserKey};
 use crate::invitations::slot::Reports;
 use crate::kernel::Kernel;
 use crate::kernel::asks::{Outcome as Asked, Settled};
 use crate::kernel::clients::ClientName;
-use crate::kernel::session::{End, Session};
+use crate::kernel::limiter::Limiter;
+use crate::kernel::session::Session;
 use crate::kernel::users::{PendingLogin, Stage};
 use crate::life::login::CLAIM;
+use crate::life::replicas::Joins;
 use crate::life::state::ClaimAsk;
 use crate::store_ops::{AttributeOwner, StoreOp};
 use crate::{AppSettings, Effect, Hub, Sink, Traits};
@@ -22,7 +24,8 @@ use crate::{AppSettings, Effect, Hub, Sink, Traits};
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Claim {
     Won(Inherited),
-    Lost,
+    /// To a login on this hub.
+    Lost(HubId),
 }
 
 impl Hub {
@@ -32,26 +35,56 @@ impl Hub {
         connection: ConnectionId,
         user: UserKey,
         (settings, traits, grant): (AppSettings, Traits, Grant),
-        (client, reports): (ClientName, Reports),
+        (client, reports, wish): (ClientName, Reports, Option<Box<Login>>),
         out: &mut dyn Sink,
     ) {
         let Some(Stage::Fresh { opened_ms }) = self.kernel.connections.get(&connection) else {
             debug_assert!(false, "a login on a connection that is not fresh");
             return;
         };
+        let opened_ms = *opened_ms;
         self.logins.count += 1;
         let stamp = LoginStamp {
-            mono_ms: *opened_ms,
+            mono_ms: opened_ms,
             hub: self.kernel.config.id,
             count: self.logins.count,
         };
-        if self
-            .kernel
-            .newest_login(&user)
-            .is_some_and(|newest| newest > stamp)
-        {
+        match self.joins(&user, wish.is_some()) {
+            Joins::Nobody => {}
+            Joins::Sessions => {
+                let login = (connection, stamp, client, reports);
+                return self.start_replica(user, login, (settings, traits, grant), out);
+            }
+            Joins::Login => return self.wait_for_login(user, (connection, opened_ms), wish, out),
+            Joins::Full => return self.refuse_replica(&user, connection, out),
+            Joins::Not => {
+                return self.drop_connection(connection, Some(CloseCode::RemoteLogin), out);
+            }
+        }
+        let is_late = |newest| newest > stamp;
+        if self.kernel.newest_login(&user).is_some_and(is_late) {
             return self.drop_connection(connection, Some(CloseCode::RemoteLogin), out);
         }
+        let login = Box::new(PendingLogin {
+            connection,
+            stamp,
+            settings,
+            traits,
+            grant,
+            client,
+            limiter: Limiter::default(),
+            reports,
+            inherited: Inherited::default(),
+            held: Vec::new(),
+            wish,
+            others: Vec::new(),
+        });
+        self.claim(user, login, out);
+    }
+
+    /// Claims the user's place for a login, which goes on from what it replaces here.
+    fn claim(&mut self, user: UserKey, mut login: Box<PendingLogin>, out: &mut dyn Sink) {
+        let (connection, stamp) = (login.connection, login.stamp);
         let entry = match self.kernel.users.get_mut(&user) {
             Some(entry) => entry,
             None => {
@@ -64,30 +97,19 @@ impl Hub {
             entry.session,
             entry.claim.as_ref().map(|claim| claim.connection),
         );
-        let (mut limiter, mut inherited) = older
+        (login.limiter, login.inherited) = older
             .and_then(|key| self.kernel.sessions.get(key))
             .map(|session| (session.rates.limiter.clone(), session.legacy()))
             .unwrap_or_default();
         if let Some(rival) = entry.claim.as_mut().filter(|_| older.is_none()) {
-            limiter = std::mem::take(&mut rival.limiter);
-            inherited = std::mem::take(&mut rival.inherited);
+            login.limiter = std::mem::take(&mut rival.limiter);
+            login.inherited = std::mem::take(&mut rival.inherited);
         }
         if let Some(rival) = rival {
+            self.turn_waiting_away(&user, out);
             self.drop_connection(rival, Some(CloseCode::RemoteLogin), out);
         }
-        let holds = reports.ids();
-        let login = Box::new(PendingLogin {
-            connection,
-            stamp,
-            settings,
-            traits,
-            grant,
-            client,
-            limiter,
-            reports,
-            inherited,
-            held: Vec::new(),
-        });
+        let holds = login.reports.ids();
         match self.kernel.users.get_mut(&user) {
             Some(entry) => entry.claim = Some(login),
             None => {
@@ -97,9 +119,7 @@ impl Hub {
             }
         }
         if let Some(older) = older.filter(|_| !fault!(FirstLoginStaysInService)) {
-            self.invitations
-                .release_invitations(&user, &holds, older, &mut self.kernel);
-            self.end_session(older, End::RemoteLogin, out);
+            self.end_replaced(&user, &holds, older, out);
         }
         self.kernel
             .connections
@@ -124,12 +144,15 @@ impl Hub {
         out: &mut dyn Sink,
     ) {
         let newest = self.kernel.newest_login(user);
+        let has_several = self.kernel.replicas_of(user).is_some();
         let Some(entry) = self.kernel.users.get(user) else {
             return self
                 .kernel
                 .answer(asker, Answer::Yielded(Inherited::default()), out);
         };
-        if newest.is_some_and(|ours| ours > stamp) {
+        // A service's logins come to where its sessions are.
+        let is_its_place = has_several && entry.session.is_some();
+        if is_its_place || newest.is_some_and(|ours| ours > stamp) {
             return self.kernel.answer(asker, Answer::Superseded, out);
         }
         let (session, rival) = (
@@ -156,13 +179,18 @@ impl Hub {
         {
             inherited = inherited.and(std::mem::take(&mut claim.inherited));
         }
-        if let Some(rival) = rival {
-            self.drop_connection(rival, Some(CloseCode::RemoteLogin), out);
+        match rival {
+            Some(_) if has_several && self.can_move(user) => {
+                self.move_logins(user, asker.0, out);
+            }
+            Some(rival) => {
+                self.turn_waiting_away(user, out);
+                self.drop_connection(rival, Some(CloseCode::RemoteLogin), out);
+            }
+            None => {}
         }
         if let Some(session) = session.filter(|_| !fault!(FirstLoginStaysInService)) {
-            self.invitations
-                .release_invitations(user, holds, session, &mut self.kernel);
-            self.end_session(session, End::RemoteLogin, out);
+            self.end_replaced(user, holds, session, out);
         }
         // Order: what they had not confirmed is on its way to the store before the new session
         // reads there.
@@ -178,8 +206,8 @@ impl Hub {
         let claim = match settled.outcome {
             Asked::Answered {
                 answer: Answer::Superseded,
-                ..
-            } => Claim::Lost,
+                from,
+            } => Claim::Lost(from),
             Asked::Answered {
                 answer: Answer::Yielded(inherited),
                 ..
@@ -196,12 +224,18 @@ impl Hub {
             }
             return;
         };
-        let Claim::Won(inherited) = claim else {
-            if let Some(login) = &mut entry.claim {
-                // The winner has them.
-                login.inherited = Inherited::default();
+        let inherited = match claim {
+            Claim::Won(inherited) => inherited,
+            Claim::Lost(winner) => {
+                if let Some(login) = &mut entry.claim {
+                    // The winner has them.
+                    login.inherited = Inherited::default();
+                }
+                if self.can_move(&ask.user) {
+                    return self.move_logins(&ask.user, winner, out);
+                }
+                return self.drop_connection(ask.connection, Some(CloseCode::RemoteLogin), out);
             }
-            return self.drop_connection(ask.connection, Some(CloseCode::RemoteLogin), out);
         };
         if let Some(mut login) = entry.claim.take() {
             login.inherited = login.inherited.and(inherited);
@@ -212,7 +246,11 @@ impl Hub {
             }
             let takes_over = !login.inherited.forerunners.is_empty();
             match self.kernel.enter(&ask.user.app, takes_over) {
-                Ok(place) => self.start_session(ask.user, *login, place, out),
+                Ok(place) => {
+                    let others = std::mem::take(&mut login.others);
+                    self.start_session(ask.user, *login, place, out);
+                    self.admit_waiting(others, out);
+                }
                 Err(error) => {
                     if let Some(entry) = self.kernel.users.get_mut(&ask.user) {
                         entry.claim = Some(login);
@@ -234,6 +272,12 @@ impl Hub {
             debug_assert!(false, "a user is gone while it is dealt with");
             return;
         };
+        if let Some(claim) = &mut entry.claim
+            && claim.connection != connection
+            && claim.has(connection)
+        {
+            return claim.others.retain(|other| other.connection != connection);
+        }
         let Some(login) = entry.claim.take_if(|login| login.connection == connection) else {
             debug_assert!(false, "a user is gone while it is dealt with");
             return;
@@ -246,6 +290,7 @@ impl Hub {
             self.peers
                 .keep_or_answer(user, origin, parcel, Answer::Gone, &mut self.kernel, out);
         }
+        self.admit_waiting(login.others, out);
         let begun_ts = self.kernel.now.unix_ms;
         self.kernel
             .pass_on(user, (login.stamp, begun_ts), login.inherited, out);
@@ -255,7 +300,7 @@ impl Hub {
 impl Kernel {
     /// A login that had replaced another one came to nothing: whoever follows on this hub takes
     /// over what it had taken over, or the user is gone.
-    fn pass_on(
+    pub(crate) fn pass_on(
         &mut self,
         user: &UserKey,
         (stamp, begun_ts): (LoginStamp, u64),

@@ -34,41 +34,50 @@ impl Hub {
             page.is_sorted_by(|(a, _), (b, _)| place(*a) < place(*b)),
             "the next page would leave sessions out, or list them again"
         );
-        let last = page.last().map(|(key, _)| place(*key));
+        // A page of nothing says whether there is more.
+        let last = page.last().map_or(after, |(key, _)| place(*key));
         OutsideAnswer::Sessions {
-            next: last.filter(|_| has_more),
+            next: has_more.then_some(last),
             sessions: (page.into_iter())
                 .map(|(_, session)| self.session_entry(session))
                 .collect(),
         }
     }
 
-    /// The session of one user.
+    /// The sessions of one user: one, or those of a service.
     pub(crate) fn list_session(&self, user: &UserKey) -> OutsideAnswer {
-        let sessions = self.session_here(user).map(|it| self.session_entry(it));
         OutsideAnswer::Sessions {
-            sessions: sessions.into_iter().collect(),
+            sessions: self.entries_of(user),
             next: None,
         }
     }
 
-    pub(crate) fn user_entry(&self, user: &UserKey) -> Option<Box<UserEntry>> {
-        let session = self.session_here(user)?;
-        Some(Box::new(UserEntry {
-            state: session.presence.state,
-            channels: session.channels.clone(),
-            sessions: vec![self.session_entry(session)],
-        }))
+    fn entries_of(&self, user: &UserKey) -> Vec<SessionEntry> {
+        let keys = self.kernel.sessions_of(user).into_iter();
+        let sessions = keys.filter_map(|key| self.kernel.sessions.get(key));
+        sessions
+            .map(|session| self.session_entry(session))
+            .collect()
     }
 
-    fn session_here(&self, user: &UserKey) -> Option<&Session> {
-        let key = self.kernel.users.get(user)?.session?;
-        let session = self.kernel.sessions.get(key);
-        debug_assert!(
-            session.is_some_and(|it| it.user == *user),
-            "a user has somebody else's session"
-        );
-        session
+    pub(crate) fn user_entry(&self, user: &UserKey) -> Option<Box<UserEntry>> {
+        let keys = self.kernel.sessions_of(user);
+        let (state, _) = self.kernel.presence_of(*keys.first()?)?;
+        let mut channels: Vec<ChannelName> = Vec::new();
+        for session in keys.iter().filter_map(|key| self.kernel.sessions.get(*key)) {
+            debug_assert!(session.user == *user, "a user has somebody else's session");
+            for channel in &session.channels {
+                // One session is in no channel twice.
+                if keys.len() == 1 || !channels.contains(channel) {
+                    channels.push(channel.clone());
+                }
+            }
+        }
+        Some(Box::new(UserEntry {
+            state,
+            channels,
+            sessions: self.entries_of(user),
+        }))
     }
 
     fn session_entry(&self, session: &Session) -> SessionEntry {

@@ -90,7 +90,10 @@ impl Hub {
                 let rights = (settings, traits, grant);
                 let client = self.kernel.clients.keep(&login.client);
                 let reports = Reports::of(&login, &user);
-                self.start_claim(connection, user.clone(), rights, (client, reports), out);
+                let has_several = self.kernel.replicas_of(&user).is_some();
+                let wish = has_several.then(|| Box::new(login));
+                let words = (client, reports, wish);
+                self.start_claim(connection, user.clone(), rights, words, out);
                 self.kernel.charge_used(&user, used.as_deref());
             }
             Err(refused) => {
@@ -141,7 +144,12 @@ impl Hub {
         (recalled.connection == connection && recalled.user == *user).then_some(recalled.used)
     }
 
-    fn refuse_login(&mut self, connection: ConnectionId, error: Error, out: &mut dyn Sink) {
+    pub(crate) fn refuse_login(
+        &mut self,
+        connection: ConnectionId,
+        error: Error,
+        out: &mut dyn Sink,
+    ) {
         self.kernel.refuse(connection, error, out);
         self.drop_connection(connection, Some(CloseCode::LoginRefused), out);
     }
@@ -247,7 +255,8 @@ impl Hub {
         self.kernel
             .connections
             .insert(login.connection, Stage::Serving(key));
-        self.kernel.users.entry(user.clone()).or_default().session = Some(key);
+        self.kernel.insert_user_session(&user, key);
+        self.kernel.put_first(&user);
         self.kernel.count(&user.app).of(is_legacy).logins += 1;
         let frame = encode_server(Kind::Welcome(welcome));
         out.emit(Effect::Send {
@@ -269,7 +278,7 @@ impl Hub {
                 continue;
             }
             self.peers
-                .accept_parcel(key, origin, parcel, &mut self.kernel, out);
+                .deliver(key, origin, parcel, &mut self.kernel, out);
         }
     }
 

@@ -8,6 +8,7 @@ pub(crate) mod login;
 pub(crate) mod memory;
 pub(crate) mod moderation;
 pub(crate) mod outside;
+pub(crate) mod replicas;
 pub(crate) mod requests;
 pub(crate) mod restore;
 pub(crate) mod resume;

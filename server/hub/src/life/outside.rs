@@ -113,7 +113,7 @@ impl Hub {
         }
     }
 
-    /// Ends the user's session here, if it is meant.
+    /// Ends the user's session here, if it is meant; all of them, if it is a service.
     fn disconnect(
         &mut self,
         user: &UserKey,
@@ -121,8 +121,8 @@ impl Hub {
         code: CloseCode,
         out: &mut dyn Sink,
     ) -> OutsideAnswer {
-        let here = self.kernel.users.get(user).and_then(|entry| entry.session);
-        let key = here.filter(|key| {
+        let mut keys = self.kernel.sessions_of(user);
+        keys.retain(|key| {
             let id = self.kernel.sessions.get(*key).map(|found| found.id);
             session.is_none() || session == id
         });
@@ -136,7 +136,7 @@ impl Hub {
             session.is_none() || claiming.is_none(),
             "a login that has no session yet is ended by the name of one"
         );
-        if let Some(key) = key {
+        for key in keys.iter().copied() {
             match End::of(code) {
                 Some(end) => self.end_session(key, end, out),
                 None => self.kernel.detach(key, Some(code), out),
@@ -147,7 +147,8 @@ impl Hub {
                 "a disconnected session has its connection, or has not ended"
             );
         }
-        OutsideAnswer::Count(u32::from(claiming.is_some()) + u32::from(key.is_some()))
+        let ended = keys.len() + usize::from(claiming.is_some());
+        OutsideAnswer::Count(u32::try_from(ended).unwrap_or(u32::MAX))
     }
 
     /// Begins and ends traces, and tells what was noted.
@@ -181,24 +182,21 @@ impl Hub {
         out: &mut dyn Sink,
     ) -> OutsideAnswer {
         let app = channel.app.clone();
-        let entry = self.kernel.users.get(&UserKey { app, user });
-        let key = entry.and_then(|entry| entry.session);
+        let mut keys = self.kernel.sessions_of(&UserKey { app, user });
         let is_member = |key: &SessionKey| {
             let session = self.kernel.sessions.get(*key);
             session.is_some_and(|session| session.channels.contains(&channel.channel))
         };
-        match key.filter(is_member) {
-            Some(key) => {
-                self.withdraw_membership(key, channel.clone(), out);
-                debug_assert!(
-                    (self.channels.known.get(channel))
-                        .is_none_or(|known| !known.locals.contains_key(&key)),
-                    "a member that was taken out gets the channel's messages"
-                );
-                OutsideAnswer::Count(1)
-            }
-            None => OutsideAnswer::Count(0),
+        keys.retain(is_member);
+        for key in keys.iter().copied() {
+            self.withdraw_membership(key, channel.clone(), out);
+            debug_assert!(
+                (self.channels.known.get(channel))
+                    .is_none_or(|known| !known.locals.contains_key(&key)),
+                "a member that was taken out gets the channel's messages"
+            );
         }
+        OutsideAnswer::Count(u32::try_from(keys.len()).unwrap_or(u32::MAX))
     }
 
     /// Whether the hub takes calls, and knows the app.

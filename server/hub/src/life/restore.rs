@@ -19,8 +19,9 @@ use crate::invitations::slot::{InvitationSlot, Ringing};
 use crate::invitations::state::Invitations;
 use crate::io::{Effect, Sink};
 use crate::kernel::outbox::Outbox;
+use crate::kernel::replicas::REPLICAS_MAX;
 use crate::kernel::session::{Link, PREVIOUS_SECRETS_MAX, RateSlot, Requests, Session, Token};
-use crate::peers::slot::{Delivery, InboxState, PeerSlot};
+use crate::peers::slot::PeerSlot;
 use crate::presence::slot::{PresenceSlot, Watched};
 use crate::snapshot::record::{
     ChannelRecord, ForerunnerRecord, NUMBER_MAX, OriginRecord, SessionRecord,
@@ -67,6 +68,10 @@ impl Hub {
             self.presence
                 .leave_unrestored_watches(*key, &mut self.kernel);
         }
+        let users: Vec<UserKey> = self.kernel.users.keys().cloned().collect();
+        for user in users {
+            self.kernel.put_first(&user);
+        }
         for key in keys.into_values() {
             self.kernel.set_session_timer(key);
             Invitations::check_restored_rings(key, &mut self.kernel);
@@ -86,8 +91,13 @@ impl Hub {
         let user = from_user_by(traits.names, record.user.as_ref()?)?;
         let entry = self.kernel.users.get(&user);
         let has_session = entry.is_some_and(|entry| entry.session.is_some());
-        if has_session || keys.contains_key(&from_session_id(&record.id)?) {
-            // A file may hold anything: a user has one session, and a session one record.
+        let is_full = match self.kernel.replicas_of(&user) {
+            Some(_) => self.kernel.sessions_of(&user).len() >= REPLICAS_MAX,
+            None => has_session,
+        };
+        if is_full || keys.contains_key(&from_session_id(&record.id)?) {
+            // A file may hold anything: a user has one session, or a service a few, and a session
+            // one record.
             return None;
         }
         // Who may not be here any more is ended when all hubs hear of it.
@@ -97,8 +107,10 @@ impl Hub {
         session.rates.place = self.kernel.enter(&user.app, true).unwrap_or_default();
         let id = session.id;
         let key = self.kernel.add_session(session);
-        self.kernel.users.entry(user.clone()).or_default().session = Some(key);
-        out.emit(Effect::Bus(BusOp::Subscribe(Topic::User(user))));
+        self.kernel.insert_user_session(&user, key);
+        if !has_session {
+            out.emit(Effect::Bus(BusOp::Subscribe(Topic::User(user))));
+        }
         Some((id, key))
     }
 
@@ -133,14 +145,14 @@ impl Hub {
         }
         let mut secrets = record.secrets.iter().map(|secret| to_secret(secret));
         let channels = record.channels.iter();
-        let deliveries = record.deliveries.iter();
         let mut link = Link::new(secrets.next()??, 0, heard_ms);
         link.client = self.kernel.clients.keep(&record.client);
         link.previous_secrets = secrets.flatten().take(PREVIOUS_SECRETS_MAX).collect();
         let forerunners = record.forerunners.into_iter().map(to_forerunner);
         link.forerunners = forerunners.collect::<Option<_>>()?;
         let outbox = Outbox::from_record(&user.app, record.outbox?, &self.kernel.replay_bytes)?;
-        let inbox = InboxState::from_record(record.inbox?, outbox.sent())?;
+        let place = (outbox.sent(), &user);
+        let peers = PeerSlot::from_records(&record.deliveries, record.inbox?, place)?;
         Some(Session {
             id: from_session_id(&record.id)?,
             settings,
@@ -179,13 +191,7 @@ impl Hub {
             channels: channels
                 .map(|channel| ChannelName::parse_by(traits.names, channel).ok())
                 .collect::<Option<_>>()?,
-            peers: PeerSlot {
-                deliveries: deliveries
-                    .map(|delivery| Delivery::from_record(delivery, &user))
-                    .collect::<Option<_>>()?,
-                check_ms: None,
-                inbox,
-            },
+            peers,
             has_attributes: record.has_attributes,
             invitations: InvitationSlot {
                 reported: thin_vec::ThinVec::new(),

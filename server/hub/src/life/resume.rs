@@ -12,7 +12,7 @@ use tidings_wire::proto::{Error, PresenceState, Resume, Resumed};
 use crate::bus_ops::{Answer, Asker, Located, Question, Topic};
 use crate::hub::Hub;
 use crate::ids::{ConnectionId, SessionId, SessionKey, UserKey};
-use crate::io::{Effect, Sink};
+use crate::io::{Effect, Sink, Wish};
 use crate::kernel::asks::{AskRule, AskTag, Hangs, Outcome as Asked, Settled};
 use crate::kernel::limiter;
 use crate::kernel::limits::paused;
@@ -64,7 +64,7 @@ impl Hub {
         }
         match self.located(&user, id, &resume.secret) {
             Located::Here => {
-                let key = self.kernel.users.get(&user).and_then(|entry| entry.session);
+                let key = self.kernel.find_session(&user, |session| session.id == id);
                 if let Some(key) = key {
                     self.attach(key, opened, &resume, out);
                 }
@@ -118,7 +118,11 @@ impl Hub {
             return Located::Unknown;
         };
         let here = entry.session.and_then(|key| self.kernel.sessions.get(key));
-        if here.is_some_and(|here| here.id == session) {
+        if self
+            .kernel
+            .find_session(user, |it| it.id == session)
+            .is_some()
+        {
             return Located::Here;
         }
         // A stranger who names a user must not learn from the answer whether that user is online.
@@ -166,7 +170,7 @@ impl Hub {
                 out.emit(Effect::HandOver {
                     connection,
                     to: by,
-                    resume: ask.resume,
+                    wish: Wish::Resume(ask.resume),
                     opened_ms,
                 });
             }
@@ -339,6 +343,8 @@ impl Hub {
         if was_gone {
             self.kernel.tell_login(key, out);
             self.channels.show_memberships(key, &mut self.kernel, out);
+            let user = self.kernel.sessions.get(key).map(|it| it.user.clone());
+            user.and_then(|user| self.kernel.put_first(&user));
             if !fault!(ReturnedUserMissesStored) {
                 self.peers.read_inbox(key, &mut self.kernel, out);
             }

@@ -130,6 +130,10 @@ impl Hub {
         if !fault!(UnconfirmedIsNotGivenBack) {
             self.peers.give_back_deliveries(key, &mut self.kernel, out);
         }
+        let user = self.kernel.sessions.get(key).map(|it| it.user.clone());
+        if let Some(first) = user.and_then(|user| self.kernel.put_first(&user)) {
+            self.peers.read_inbox(first, &mut self.kernel, out);
+        }
     }
 
     /// Ends a session for good.
@@ -151,12 +155,15 @@ impl Hub {
         };
         session.presence.state = PresenceState::Offline;
         let user = session.user.clone();
+        let heir = self.kernel.heir_of(key);
         if end != End::RemoteLogin || fault!(SecondLoginEndsPresence) {
             // A replaced login hands its user over: nobody sees it go offline, its attributes stay.
             if visibility == Visibility::Visible {
                 self.kernel.emit_presence(key, out);
             }
             match end {
+                // They are the service's, which is there.
+                _ if heir.is_some() => self.kernel.leave_attributes(key, heir),
                 End::WindowOver => {
                     Attributes::drop_user_attributes_late(key, &mut self.kernel, out)
                 }
@@ -178,8 +185,9 @@ impl Hub {
             .end_own_invitations(key, &mut self.kernel, out);
         let rings_on = self.kernel.traits_of(key).rings_on;
         let fate = match end {
-            // It rings at the login that takes its place.
+            // It rings at the login that takes its place, or at another session of the service.
             End::RemoteLogin => RingFate::GoesOn,
+            _ if heir.is_some() => RingFate::GoesOn,
             // Its client comes back as a new login.
             End::WindowOver if rings_on => RingFate::GoesOn,
             _ => RingFate::Lost,
@@ -192,5 +200,10 @@ impl Hub {
         }
         self.kernel.remove_session(key);
         self.kernel.forget_user_session(&user, key, out);
+        self.kernel.put_first(&user);
+        if let Some(heir) = heir {
+            // What it has left there may be the first's now.
+            self.peers.read_inbox(heir, &mut self.kernel, out);
+        }
     }
 }

@@ -142,10 +142,14 @@ impl Peers {
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
+        let heir = kernel.heir_of(key);
         let Some(session) = kernel.sessions.get_mut(key) else {
             debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
+        if let Some(heir) = heir {
+            return self.hand_down(key, heir, kernel, out);
+        }
         let user = session.user.clone();
         let handed = std::mem::take(&mut session.peers.deliveries);
         let behind = std::mem::take(&mut session.peers.inbox.behind);

@@ -3,6 +3,7 @@
 pub(crate) mod handback;
 pub(crate) mod receive;
 pub(crate) mod record;
+pub(crate) mod replicas;
 pub(crate) mod send;
 pub(crate) mod slot;
 pub(crate) mod state;

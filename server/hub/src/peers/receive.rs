@@ -38,7 +38,7 @@ impl Peers {
     ) {
         debug_assert!(!parcel.frame.is_empty(), "a message without a frame");
         match kernel.users.get(user).and_then(|entry| entry.session) {
-            Some(key) => self.accept_parcel(key, Origin::Hub(asker), parcel.clone(), kernel, out),
+            Some(key) => self.deliver(key, Origin::Hub(asker), parcel.clone(), kernel, out),
             None => self.hold_parcel(user, Origin::Hub(asker), parcel.clone(), kernel, out),
         }
     }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::bus_ops::{AskId, MessageKind, Parcel};
 use crate::ids::{HubId, MessageId, UserKey};
-use crate::peers::slot::{Delivery, InboxState, Origin};
+use crate::peers::slot::{BEHIND_MAX, DELIVERIES_MAX, Delivery, InboxState, Origin, PeerSlot};
 use crate::snapshot::record::{DeliveryRecord, InboxRecord, LossesRecord, PairRecord};
 use crate::store_ops::InboxLosses;
 
@@ -23,7 +23,7 @@ impl Delivery {
         }
     }
 
-    pub(crate) fn from_record(record: &DeliveryRecord, user: &UserKey) -> Option<Self> {
+    fn from_record(record: &DeliveryRecord, user: &UserKey) -> Option<Self> {
         let parcel = Parcel {
             id: MessageId(<[u8; 16]>::try_from(&record.id[..]).ok()?),
             from: user.clone(),
@@ -51,6 +51,31 @@ impl Delivery {
     }
 }
 
+impl PeerSlot {
+    /// `None`: numbers that contradict each other or the last frame that was sent, or more than a
+    /// session may hold.
+    pub(crate) fn from_records(
+        deliveries: &[DeliveryRecord],
+        inbox: InboxRecord,
+        (sent, user): (u64, &UserKey),
+    ) -> Option<Self> {
+        let is_sound = deliveries.is_sorted_by(|a, b| a.sseq < b.sseq)
+            && deliveries.last().is_none_or(|last| last.sseq <= sent)
+            && deliveries.len() <= DELIVERIES_MAX + BEHIND_MAX;
+        if !is_sound {
+            return None;
+        }
+        let deliveries = deliveries.iter();
+        Some(Self {
+            deliveries: deliveries
+                .map(|delivery| Delivery::from_record(delivery, user))
+                .collect::<Option<_>>()?,
+            check_ms: None,
+            inbox: InboxState::from_record(inbox, sent)?,
+        })
+    }
+}
+
 impl InboxState {
     pub(crate) fn to_record(&self) -> InboxRecord {
         let pair = |(sseq, inbox): &(u64, u64)| PairRecord {
@@ -72,11 +97,13 @@ impl InboxState {
     }
 
     /// `None`: numbers that contradict each other, or the last frame that was sent.
-    pub(crate) fn from_record(record: InboxRecord, sent: u64) -> Option<Self> {
+    fn from_record(record: InboxRecord, sent: u64) -> Option<Self> {
         let delivered = &record.delivered;
+        let told = record.losses.as_ref().map_or(0, |losses| losses.sseq);
         let is_sound = delivered.is_sorted_by(|a, b| a.sseq < b.sseq)
             && delivered.iter().all(|pair| pair.inbox <= record.seen)
-            && delivered.last().is_none_or(|pair| pair.sseq <= sent);
+            && delivered.last().is_none_or(|pair| pair.sseq <= sent)
+            && record.page_end.unwrap_or(0).max(told) <= sent;
         if !is_sound {
             return None;
         }

@@ -295,7 +295,7 @@ impl Peers {
             let parcel = send.parcel.clone();
             match session {
                 Some(session) => {
-                    self.accept_parcel(session, Origin::Local(Box::new(send)), parcel, kernel, out);
+                    self.deliver(session, Origin::Local(Box::new(send)), parcel, kernel, out);
                 }
                 None => {
                     let to = send.to.clone();
@@ -360,14 +360,13 @@ impl Peers {
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
-        let session = kernel.users.get(user).and_then(|entry| entry.session);
-        let session = session.and_then(|key| kernel.sessions.get(key));
-        let has_it = session.is_some_and(|session| {
+        let has_it = kernel.find_session(user, |session| {
             let mut waiting = session.peers.inbox.behind.iter();
             let mut handed = session.peers.deliveries.iter();
             handed.any(|handed| handed.parcel.id == id)
                 || waiting.any(|waiting| waiting.parcel.id == id)
         });
+        let has_it = has_it.is_some();
         let answer = if has_it { Answer::Taken } else { Answer::Gone };
         kernel.answer(asker, answer, out);
     }

@@ -59,8 +59,10 @@ impl Peers {
         }
     }
 
-    /// Reads the next page of stored messages, unless one is on its way to the client.
+    /// Reads the next page of its user's stored messages, unless one is on its way to the client.
     pub(crate) fn read_inbox(&mut self, key: SessionKey, kernel: &mut Kernel, out: &mut dyn Sink) {
+        // One session of a service reads for all.
+        let key = kernel.first_of(key);
         let Some(session) = kernel.sessions.get_mut(key) else {
             debug_assert!(false, "a session is gone while it is dealt with");
             return;

@@ -79,7 +79,7 @@ impl Table {
             Self::Webhooks => (100, 16 << 10, WhenFull::Refuse),
             Self::Deliveries => (10_000, 80 << 10, WhenFull::Refuse),
             Self::Audit => (20_000, 8 << 10, WhenFull::DropFirst),
-            Self::Idempotency => (20_000, 80 << 10, WhenFull::Refuse),
+            Self::Idempotency => (100_000, 4 << 10, WhenFull::Refuse),
             Self::Cursors => (10_000, 4 << 10, WhenFull::Refuse),
             Self::Node => (100, 16 << 10, WhenFull::Refuse),
         };

@@ -11,6 +11,7 @@ pub(crate) mod outside;
 mod overload;
 mod quotas;
 mod rates;
+mod replicas;
 mod restart;
 mod rights;
 mod services;

@@ -31,6 +31,7 @@ use crate::used::UsedRates;
 
 /// Something that has not happened yet.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "few of them wait in a test")]
 pub(crate) enum Pending {
     Input(usize, Input),
     Bus(usize, BusOp),
@@ -194,14 +195,14 @@ impl Node {
             Effect::HandOver {
                 connection,
                 to,
-                resume,
+                wish,
                 opened_ms,
             } => {
                 let to = to.index();
                 self.owners.insert(connection, to);
                 let input = Input::HandedOver {
                     connection,
-                    resume,
+                    wish,
                     opened_ms,
                 };
                 self.queue.push_back(Pending::Input(to, input));

@@ -5,21 +5,19 @@
 
 use std::io::Read as _;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use hyper::header::{ACCEPT, CONTENT_ENCODING, HOST, HeaderValue, USER_AGENT};
 use hyper::{Request, Response, StatusCode, Uri};
-use hyper_util::rt::TokioIo;
+use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
 use tidings_hub::jwt::KeySource;
 use tidings_token::jwt::KeySet;
+use tidings_webhooks::client::{self, Connection, RequestBody};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 
 /// Largest key set, in bytes.
 const BYTES_MAX: usize = 64 * 1024;
@@ -96,11 +94,11 @@ pub fn load_key_set(source: &KeySource) -> Result<KeySet, String> {
     let loaded = runtime.block_on(load(source));
     // A look-up of a name that does not end is not waited for.
     runtime.shutdown_background();
-    loaded
+    loaded.map(|(set, _)| set)
 }
 
-/// Loads a key set.
-pub(super) async fn load(source: &KeySource) -> Result<KeySet, String> {
+/// Loads a key set. Returns its bytes, too.
+pub(super) async fn load(source: &KeySource) -> Result<(KeySet, Vec<u8>), String> {
     let bytes = match source {
         KeySource::File(path) => read(path)?,
         KeySource::Url { url, authorities } => {
@@ -111,7 +109,8 @@ pub(super) async fn load(source: &KeySource) -> Result<KeySet, String> {
             }
         }
     };
-    KeySet::parse(&bytes).map_err(|error| error.to_string())
+    let set = KeySet::parse(&bytes).map_err(|error| error.to_string())?;
+    Ok((set, bytes))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {
@@ -163,59 +162,43 @@ pub(crate) async fn call(
     }
     let name = ServerName::try_from(address.host.clone());
     let name = name.map_err(|error| format!("its host cannot have a certificate: {error}"))?;
-    let connector = TlsConnector::from(Arc::new(tls(authorities)?));
+    let connector = client::connector(roots(authorities)?).map_err(|error| error.to_string())?;
     let stream = connector.connect(name, stream).await;
     let stream = stream.map_err(|error| format!("no TLS: {error}"))?;
     exchange(request, stream).await
 }
 
-fn tls(authorities: Option<&Path>) -> Result<ClientConfig, String> {
+fn roots(authorities: Option<&Path>) -> Result<RootCertStore, String> {
+    let Some(path) = authorities else {
+        return Ok(client::public_roots());
+    };
     let mut roots = RootCertStore::empty();
-    match authorities {
-        None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
-        Some(path) => {
-            let cannot = |error: String| format!("the authorities in {}: {error}", path.display());
-            let certificates = CertificateDer::pem_file_iter(path);
-            for certificate in certificates.map_err(|error| cannot(error.to_string()))? {
-                let certificate = certificate.map_err(|error| cannot(error.to_string()))?;
-                let added = roots.add(certificate);
-                added.map_err(|error| cannot(error.to_string()))?;
-            }
-            if roots.is_empty() {
-                return Err(cannot("there is no certificate".into()));
-            }
-        }
+    let cannot = |error: String| format!("the authorities in {}: {error}", path.display());
+    let certificates = CertificateDer::pem_file_iter(path);
+    for certificate in certificates.map_err(|error| cannot(error.to_string()))? {
+        let certificate = certificate.map_err(|error| cannot(error.to_string()))?;
+        let added = roots.add(certificate);
+        added.map_err(|error| cannot(error.to_string()))?;
     }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider);
-    let config = config.with_safe_default_protocol_versions();
-    let config = config.map_err(|error| error.to_string())?;
-    Ok(config.with_root_certificates(roots).with_no_client_auth())
+    if roots.is_empty() {
+        return Err(cannot("there is no certificate".into()));
+    }
+    Ok(roots)
 }
 
-async fn exchange<S>(request: Request<Body>, stream: S) -> Result<Response<Vec<u8>>, String>
+async fn exchange<S>(request: Request<RequestBody>, stream: S) -> Result<Response<Vec<u8>>, String>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let broken = |error: hyper::Error| format!("no answer: {error}");
-    let mut builder = hyper::client::conn::http1::Builder::new();
-    builder.max_buf_size(BYTES_MAX);
-    let (mut sender, connection) = builder
-        .handshake(TokioIo::new(stream))
-        .await
-        .map_err(broken)?;
-    let connection = tokio::spawn(connection);
-    let answered = async {
-        let response = sender.send_request(request).await;
-        read_answer(response.map_err(broken)?.map(Body::new)).await
-    };
-    let answered = answered.await;
-    connection.abort();
-    answered
+    let opened = Connection::open(stream, BYTES_MAX).await;
+    let mut connection = opened.map_err(broken)?;
+    let response = connection.sender().send_request(request).await;
+    read_answer(response.map_err(broken)?.map(Body::new)).await
 }
 
 /// The request as it goes to its host.
-fn addressed(address: &Address, request: Request<Vec<u8>>) -> Result<Request<Body>, String> {
+fn addressed(address: &Address, request: Request<Vec<u8>>) -> Result<Request<RequestBody>, String> {
     let (mut parts, body) = request.into_parts();
     let uri = &address.uri;
     let authority = uri.authority().map_or("", |authority| authority.as_str());
@@ -227,7 +210,7 @@ fn addressed(address: &Address, request: Request<Vec<u8>>) -> Result<Request<Bod
     parts.uri = path
         .parse()
         .map_err(|error: hyper::http::uri::InvalidUri| error.to_string())?;
-    Ok(Request::from_parts(parts, Body::from(body)))
+    Ok(Request::from_parts(parts, RequestBody::from(body)))
 }
 
 async fn read_answer(response: Response<Body>) -> Result<Response<Vec<u8>>, String> {

@@ -4,9 +4,13 @@
 //! appears, every [`REFRESH`], and sooner when a token has named a key that is not there, at most
 //! once per [`REST`]. When a place fails, the keys stay as they are.
 //!
+//! What was fetched is kept in the store, so that after a restart nobody waits for a login server
+//! that does not answer (`kept`).
+//!
 //! There is no thread while no app has a set. It looks at the apps every [`LOOK`].
 
 mod fetch;
+mod kept;
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt as _;
@@ -186,7 +190,7 @@ impl KeySets {
     }
 }
 
-fn run(place: &AppsPlace, reports: &Reports, ends: &AtomicBool) {
+fn run(place: &Arc<AppsPlace>, reports: &Reports, ends: &AtomicBool) {
     let runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = { runtime }.enable_io().enable_time().build();
     let runtime = match runtime {
@@ -199,9 +203,21 @@ fn run(place: &AppsPlace, reports: &Reports, ends: &AtomicBool) {
         while !ends.load(Ordering::Acquire) {
             let apps = place.media.apps();
             book.follow(&apps);
-            for (app, source) in book.due(Instant::now()) {
+            for (app, source, is_first) in book.due(Instant::now()) {
+                let place = place.clone();
                 loads.spawn(async move {
+                    let records = place.api.records();
+                    if let Some(set) = kept::recall(&records, &source, is_first).await {
+                        place.load(&app, &source, &set);
+                    }
                     let loaded = fetch::load(&source).await;
+                    let loaded = match loaded {
+                        Ok((set, bytes)) => {
+                            kept::keep(&records, &source, &bytes).await;
+                            Ok(set)
+                        }
+                        Err(error) => Err(error),
+                    };
                     (app, source, loaded)
                 });
             }
@@ -275,13 +291,15 @@ impl Book {
         }
     }
 
-    /// The sets that must be loaded now; they count as being loaded.
-    fn due(&mut self, now: Instant) -> Vec<(AppId, KeySource)> {
+    /// The sets that must be loaded now, and whether each is for the first time; they count as
+    /// being loaded.
+    fn due(&mut self, now: Instant) -> Vec<(AppId, KeySource, bool)> {
         let entries = self.0.iter_mut();
         let due = entries.filter_map(|(app, entry)| {
+            let is_first = entry.tried.is_none() && entry.keys == 0;
             entry
                 .is_due(now)
-                .then(|| (app.clone(), entry.source.clone()))
+                .then(|| (app.clone(), entry.source.clone(), is_first))
         });
         due.collect()
     }

@@ -26,6 +26,9 @@ pub(crate) trait Running: Send + Sync + 'static {
     /// Tells the hubs the rules of bans that are in the store.
     fn apply_bans(&self);
 
+    /// Ends the server as a signal does.
+    fn drain(&self);
+
     /// The state of the node, as `tidings status --json` shows it.
     fn status(&self) -> Value;
 }
@@ -298,6 +301,13 @@ impl ApiRegistry for ServedApps {
         // The file of apps is not read: whatever is wrong with it keeps nobody from banning.
         if let Some(running) = self.running.get() {
             running.apply_bans();
+        }
+        Ok(())
+    }
+
+    fn drain(&self) -> Result<(), Refused> {
+        if let Some(running) = self.running.get() {
+            running.drain();
         }
         Ok(())
     }

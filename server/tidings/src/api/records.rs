@@ -13,7 +13,7 @@ use crate::failure::Failure;
 use crate::registry::Entry;
 use crate::revocations::now_unix_s;
 use crate::tuning::RateEntry;
-use crate::{page_rules, quotas, tuning};
+use crate::{page_rules, quotas, service_rules, token_rules, tuning};
 
 /// An app of the file.
 pub(super) fn of_file(entry: &Entry) -> Result<AppRecord, Failure> {
@@ -33,6 +33,8 @@ fn of(entry: &Entry, source: AppSource) -> Result<AppRecord, Failure> {
         .chain(crate::legacy_rules::settings(&rules))
         .chain(quotas::settings(&app.quotas))
         .chain(page_rules::settings(&app))
+        .chain(token_rules::settings(&app))
+        .chain(service_rules::settings(&app))
         .chain(entry.api_rules()?.settings())
         .map(|(name, value)| (name.to_owned(), json(value)))
         .collect();

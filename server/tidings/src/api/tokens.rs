@@ -103,13 +103,15 @@ pub(super) fn inspect(entry: &Entry, token: &str, user: Option<&str>) -> Result<
         return Err(invalid("token")(failure));
     }
     let now_s = now_unix_s().map_err(unavailable)?;
+    let app = entry.app().map_err(unavailable)?;
     let verdict = if is_jwt {
         inspection::judge_jwt(entry, user, token, now_s).map_err(unavailable)?
     } else {
-        inspection::judge(&entry.certificates, user, &found, token, now_s)
+        let max_s = app.token_policy().max_lifetime_s;
+        let keys = (&entry.certificates[..], max_s);
+        inspection::judge(keys, (user, &found, token), now_s)
     };
     let mut described = inspection::as_json(&found, &verdict, now_s);
-    let app = entry.app().map_err(unavailable)?;
     let is_taken_back = found.id.is_some_and(|id| app.revoked.contains_key(&id));
     let named = || {
         let jwt = app.jwt.as_ref().filter(|_| is_jwt);

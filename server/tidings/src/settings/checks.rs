@@ -28,7 +28,10 @@ pub(super) fn security_log_rate(count: &u32, _name: &str) -> Result<(), Failure>
 }
 
 /// Where spans go.
-#[allow(clippy::ptr_arg, reason = "the table of settings gives each check its setting")]
+#[allow(
+    clippy::ptr_arg,
+    reason = "the table of settings gives each check its setting"
+)]
 pub(super) fn otlp_endpoint(endpoint: &String, _name: &str) -> Result<(), Failure> {
     crate::otlp::check_endpoint(endpoint).map(drop)
 }
@@ -76,6 +79,18 @@ pub(super) fn webhooks_rate(count: &u32, _name: &str) -> Result<(), Failure> {
     Err(Failure::new(
         format!("webhooks cannot deliver {count} events per second"),
         "give --webhooks-rate 1 to 1000000, or leave it out for 1000",
+    ))
+}
+
+/// The pause after a webhook's first failed delivery.
+pub(super) fn webhooks_pause(time: &Span, _name: &str) -> Result<(), Failure> {
+    let pause = time.of(Duration::from_secs(1));
+    if (Duration::from_millis(50)..=Duration::from_secs(3_600)).contains(&pause) {
+        return Ok(());
+    }
+    Err(Failure::new(
+        format!("webhooks cannot pause {pause:?} after a failure"),
+        "give --webhooks-pause 50ms to 1h, or leave it out for 2s",
     ))
 }
 

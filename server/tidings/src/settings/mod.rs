@@ -155,6 +155,10 @@ settings! {
     #[arg(env = "TIDINGS_WEBHOOKS_RATE", value_name = "NUMBER")]
     webhooks_rate: u32 = WebhooksConfig::default().settings.app_rate_max => checks::webhooks_rate;
 
+    /// Pause after a webhook's first failed delivery; later ones double up to an hour [default: 2s]
+    #[arg(env = "TIDINGS_WEBHOOKS_PAUSE", value_name = "TIME")]
+    webhooks_pause: Span = Span::Time(WebhooksConfig::default().settings.first_pause) => checks::webhooks_pause;
+
     /// Directory for offline messages, attributes and uploaded files; created if missing [default:
     /// ./tidings-data]
     #[arg(env = "TIDINGS_DATA_DIR", value_name = "DIRECTORY")]

@@ -103,10 +103,7 @@ impl Settings {
             threads: self.api_threads(),
             keys: Arc::new(FixedKeys(keys?)),
             settings: ApiSettings {
-                rates: Rates {
-                    calls: self.api_rate().0,
-                    ..Rates::default()
-                },
+                rates: Rates::with_calls(self.api_rate().0),
                 offline_code: code,
             },
         })
@@ -127,6 +124,7 @@ impl Settings {
             plain_http: self.webhooks_http().0,
         };
         config.settings.app_rate_max = self.webhooks_rate();
+        config.settings.first_pause = self.webhooks_pause().of(SECOND);
         if let Some(path) = &self.webhooks_ca {
             config.read_authorities(path).map_err(|error| {
                 let hint = "give --webhooks-ca a file that begins with -----BEGIN CERTIFICATE-----";

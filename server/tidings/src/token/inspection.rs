@@ -58,7 +58,17 @@ fn verdict(
         ));
     };
     let user = arguments.user.as_deref();
-    Ok(judge(&certificates, user, inspection, token, now_s))
+    let app = match &arguments.data_dir {
+        None => None,
+        Some(data_dir) => {
+            let mut registry = Registry::read(data_dir)?;
+            let entry = registry.find(&inspection.app_id).ok();
+            entry.map(|entry| entry.app()).transpose()?
+        }
+    };
+    let policy = app.unwrap_or_default().token_policy();
+    let token = (user, inspection, token);
+    Ok(judge((&certificates, policy.max_lifetime_s), token, now_s))
 }
 
 /// The user whom a token lets in, if it says so.
@@ -71,10 +81,8 @@ pub(crate) fn user_of(inspection: &Inspection) -> Option<String> {
 
 /// How an app with these certificates judges a token.
 pub(crate) fn judge(
-    certificates: &[String],
-    user: Option<&str>,
-    inspection: &Inspection,
-    token: &str,
+    (certificates, lifetime_max_s): (&[String], u64),
+    (user, inspection, token): (Option<&str>, &Inspection, &str),
     now_s: u64,
 ) -> Verdict {
     if certificates.is_empty() {
@@ -95,6 +103,7 @@ pub(crate) fn judge(
         jwt: None,
     };
     let policy = Policy {
+        max_lifetime_s: lifetime_max_s,
         legacy_signaling_tokens: true,
         ..Policy::login()
     };

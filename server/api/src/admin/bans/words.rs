@@ -18,6 +18,7 @@ pub(super) const HOSTED_S_MAX: u64 = 365 * 86_400;
 /// A rule that is wanted.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "user_id": "mallory", "privileges": ["login"], "seconds": 3600 }))]
 pub(crate) struct BanWish {
     /// The user id to ban; left out = whoever `channel` or `address` fits.
     #[serde(default)]
@@ -45,6 +46,7 @@ pub(crate) struct BanWish {
 /// What is to become of a rule; what is left out stays.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "seconds": 7200, "note": "again" }))]
 pub(crate) struct BanPatch {
     /// When it ends, in Unix milliseconds; null = never.
     #[serde(default, deserialize_with = "given")]
