@@ -110,7 +110,7 @@ test('the overview shows the apps, and its plots move', async () => {
   await world.admin.call('POST', `/apps/${world.app}/publish`, { channel: CHANNEL, from: USER, payload: 'hi' });
   await world.clients[2].sendMessageToPeer({ text: 'hi' }, USER);
   await plot.waitFor();
-  await operator.page.getByRole('table', { name: 'Apps by messages since the start' }).getByText(world.app).waitFor();
+  await operator.page.getByRole('table', { name: 'Apps by messages since the start' }).getByRole('link', { name: /^Shop/ }).waitFor();
   await leave(operator);
 });
 

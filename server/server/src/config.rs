@@ -13,7 +13,6 @@ use tidings_wire::rates::Rate;
 
 use crate::api::config::ApiConfig;
 use crate::bounds::HUBS_MAX;
-use crate::login::LoginConfig;
 use crate::media::{AppRule, Shares};
 use crate::network::Network;
 use crate::origins::Origins;
@@ -73,6 +72,19 @@ pub struct ServerConfig {
     /// Whether the answer to a handshake names the hub that took the connection. For tests that
     /// place users on hubs; with it, an attacker could choose the thread of its victims.
     pub names_hubs: bool,
+}
+
+/// How people log in at the console without a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoginConfig {
+    /// How the login server is asked, and what its answers permit.
+    pub oidc: tidings_oidc::Settings,
+    /// The console's address, as browsers have it.
+    pub console: String,
+    /// How long a login lasts, in milliseconds.
+    pub lasts_ms: u64,
+    /// PEM file with the authorities that vouch for the login server; `None` = the public ones.
+    pub authorities: Option<PathBuf>,
 }
 
 /// Settings of the legacy protocol.

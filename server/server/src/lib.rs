@@ -77,11 +77,12 @@ mod writing;
 
 pub use api::config::ApiConfig;
 pub use bounds::HUBS_MAX;
-pub use config::{LegacyConfig, Limits, MediaConfig, ServerConfig, StoreConfig, TlsFiles};
+pub use config::{
+    LegacyConfig, Limits, LoginConfig, MediaConfig, ServerConfig, StoreConfig, TlsFiles,
+};
 pub use error::StartError;
 pub use http::unbuilt;
 pub use key_sets::{KeySetReport, check_key_url, load_key_set};
-pub use login::LoginConfig;
 pub use media::{MediaFile, MediaFiles};
 pub use memory::{MEMORY_MIN, memory_max_default, memory_used};
 pub use network::{Network, NetworkError};

@@ -1,30 +1,17 @@
 //! Logins at the console by the operator's own login server.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tidings_api::login::LoginParts;
 use tidings_oidc::{Http, HttpError, OpenId};
 
+use crate::config::LoginConfig;
 use crate::key_sets;
 
 /// Longest time for one question to the login server, from the look-up of its name on. A person
 /// waits for it.
 const TIME: Duration = Duration::from_secs(8);
-
-/// How people log in at the console without a key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LoginConfig {
-    /// How the login server is asked, and what its answers permit.
-    pub oidc: tidings_oidc::Settings,
-    /// The console's address, as browsers have it.
-    pub console: String,
-    /// How long a login lasts, in milliseconds.
-    pub lasts_ms: u64,
-    /// PEM file with the authorities that vouch for the login server; `None` = the public ones.
-    pub authorities: Option<PathBuf>,
-}
 
 /// What the API needs for it.
 pub(crate) fn parts(config: LoginConfig) -> LoginParts {

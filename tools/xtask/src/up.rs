@@ -81,9 +81,14 @@ pub(crate) fn up(args: &[String]) -> Result<()> {
 /// Whether the pages are newer than everything that they are built from.
 fn pages_are_fresh(stamp: &Path) -> bool {
     let built = fs::metadata(stamp).and_then(|stamp| stamp.modified());
-    let are_there = ["site/demo/dist", "site/guide/dist", "clients/js/pack"]
-        .iter()
-        .all(|folder| root().join(folder).is_dir());
+    let are_there = [
+        "site/console/dist",
+        "site/demo/dist",
+        "site/guide/dist",
+        "clients/js/pack",
+    ]
+    .iter()
+    .all(|folder| root().join(folder).is_dir());
     built.is_ok_and(|built| {
         are_there
             && ["clients/js", "site", "packaging", "proto"]

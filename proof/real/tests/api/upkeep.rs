@@ -81,6 +81,104 @@ fn each_write_is_in_the_audit_log_without_secrets() {
     }
 }
 
+#[test]
+fn each_look_at_stored_messages_is_in_the_audit_log_once() {
+    for world in [world(1), world(4)] {
+        let made = Made::by(world);
+        let key = MadeKey::by(world, "read", &[&made.id]);
+        let hosted = format!("/dev/v2/project/{}/rtm/message/history/query", made.id);
+        let filter = json!({
+            "source": "ida",
+            "start_time": "2020-01-01T00:00:00Z",
+            "end_time": "2090-01-01T00:00:00Z",
+        });
+        let query = json!({ "filter": filter, "offset": 0, "limit": 20, "order": "asc" });
+        let told = expect(&world.post(&hosted, &query), 200);
+        let location = told["location"].as_str().expect("a location");
+        let handle = location.rsplit('/').next().expect("a handle");
+        let channel = format!(
+            "/rtm/v2/history/{}/userId/ida/channelType/message/channel/archive",
+            made.id
+        );
+        let looks = [
+            (
+                made.path("/history?channel=archive"),
+                json!({ "channel": "archive" }),
+            ),
+            (
+                made.path("/history?users=jon,ida"),
+                json!({ "users": ["ida", "jon"] }),
+            ),
+            (
+                made.path("/users/ida/offline"),
+                json!({ "waiting_for": "ida" }),
+            ),
+            (
+                format!("{hosted}/{handle}"),
+                json!({ "source": "ida", "destination": null }),
+            ),
+        ];
+        for (path, _) in &looks {
+            for _ in 0..2 {
+                expect(&key.call(world, "GET", path, None), 200);
+            }
+        }
+        // The same place by the newest paths is the same look.
+        expect(&key.call(world, "GET", &channel, None), 200);
+        // Who reads its own words looks at nobody else's, and what is refused shows nothing.
+        let own = crate::http::Call::new("GET", &channel)
+            .header("x-agora-token", &made.token("ida"))
+            .header("x-agora-uid", "ida");
+        expect(&own.send(world.address), 200);
+        let strange = made.path("/history?channel=archive&limit=0");
+        expect_problem(
+            &key.call(world, "GET", &strange, None),
+            400,
+            "invalid_argument",
+            Some("limit"),
+        );
+        let entries = entries(world, &made.id);
+        let found = entries
+            .iter()
+            .filter(|entry| entry["by"] == key.id.as_str());
+        let found: Vec<_> = found.map(|entry| entry["after"].clone()).collect();
+        assert_eq!(found, looks.map(|(_, at)| at));
+    }
+}
+
+#[test]
+fn a_key_is_told_what_it_may() {
+    let world = world(1);
+    let made = Made::by(world);
+    let me = |key: &MadeKey| expect(&key.call(world, "GET", "/api/v1/me", None), 200);
+    let limited = MadeKey::by(world, "app", &[&made.id]);
+    assert_eq!(
+        me(&limited),
+        json!({ "name": limited.id, "role": "app", "apps": [made.id] })
+    );
+    let reads = MadeKey::by(world, "read", &[]);
+    assert_eq!(
+        me(&reads),
+        json!({ "name": reads.id, "role": "read", "apps": null })
+    );
+}
+
+#[test]
+fn the_console_is_served_where_the_api_is_and_by_its_own_port_alone_if_there_is_one() {
+    let world = world(1);
+    let at = |to| crate::http::Call::new("GET", "/console/").send(to);
+    assert_eq!(at(world.address).status, 404);
+    let served = at(world.api);
+    assert_eq!(served.status, 200);
+    let policy = served.header("content-security-policy").expect("a policy");
+    assert!(policy.starts_with("default-src 'none'; script-src 'self';"));
+    assert_eq!(served.header("x-frame-options"), Some("DENY"));
+    // Other paths are the API's.
+    expect(&world.get("/api/v1/version"), 200);
+    let nowhere = crate::http::Call::new("GET", "/api/v1/nowhere").send(world.api);
+    assert_eq!(nowhere.status, 401);
+}
+
 fn upload(world: &World, made: &Made, user: &str) -> String {
     let call = crate::http::Call::new("POST", &format!("/v1/media/{}", made.id))
         .header("Tidings-User", user)

@@ -2,7 +2,7 @@
 //! log; looks at the same place that follow soon are one.
 
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
@@ -35,32 +35,36 @@ pub(crate) fn looked(answer: Answer, caller: &Caller, at: Value) -> Answer {
 
 /// Looks of late.
 #[derive(Debug, Default)]
-pub(super) struct Looks(Mutex<HashMap<u64, u64>>);
+pub(super) struct Looks {
+    /// When each began, in milliseconds, by its hash.
+    since: Mutex<HashMap<u64, u64>>,
+    /// Nobody can make two looks that are one here.
+    hashes: RandomState,
+}
 
 impl Looks {
     /// Whether this look is a new one.
     pub(super) fn is_new(&self, by: &str, app: Option<&str>, at: &Value, now_ms: u64) -> bool {
-        let mut hasher = DefaultHasher::new();
-        (by, app, at.to_string()).hash(&mut hasher);
-        let mut looks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let look = self.hashes.hash_one((by, app, at.to_string()));
+        let mut looks = self.since.lock().unwrap_or_else(PoisonError::into_inner);
         if looks.len() >= REMEMBERED_MAX {
             looks.retain(|_, since_ms| now_ms.saturating_sub(*since_ms) < ONE_LOOK_MS);
         }
         if looks.len() >= REMEMBERED_MAX {
             looks.clear();
         }
-        let since_ms = looks.get(&hasher.finish());
+        let since_ms = looks.get(&look);
         let is_new =
             since_ms.is_none_or(|since_ms| now_ms.saturating_sub(*since_ms) >= ONE_LOOK_MS);
         if is_new {
-            looks.insert(hasher.finish(), now_ms);
+            looks.insert(look, now_ms);
         }
         is_new
     }
 
     /// Forgets a look that could not be written down.
     pub(super) fn forget(&self) {
-        let looks = self.0.lock();
+        let looks = self.since.lock();
         looks.unwrap_or_else(PoisonError::into_inner).clear();
     }
 }
@@ -91,6 +95,6 @@ mod tests {
         for number in 0..=REMEMBERED_MAX {
             assert!(looks.is_new("k1", None, &json!(number), 1));
         }
-        assert!(looks.0.lock().expect("no panic").len() <= REMEMBERED_MAX);
+        assert!(looks.since.lock().expect("no panic").len() <= REMEMBERED_MAX);
     }
 }

@@ -104,6 +104,8 @@ function series() {
 
 function ServerOverview() {
   const { api } = useSession();
+  const apps = useLoad('apps', (signal) => api.get<{ items: AppRecord[] }>('/apps', { limit: 100 }, signal));
+  const nameOf = (id = '') => apps.data?.items.find((app) => app.id === id)?.name || id;
   const plots = useSeries(series);
   const stats = useLoad('stats', (signal) => api.get<Stats>('/stats', {}, signal), {
     everyMs: LIVE_MS,
@@ -152,8 +154,8 @@ function ServerOverview() {
               <Plot title="Sessions" samples={plots.sessions} />
               <Plot title="Logins and resumes" unit=" /s" samples={plots.logins.samples} />
               <Plot title="Written to the store" unit=" /s" samples={plots.written.samples} />
-              <Plot title="Requests answered, 99 of 100" samples={plots.requests.samples} format={latency} />
-              <Plot title="Messages written, 99 of 100" samples={plots.writes.samples} format={latency} />
+              <Plot title="Requests, 99 of 100" samples={plots.requests.samples} format={latency} />
+              <Plot title="Messages, 99 of 100" samples={plots.writes.samples} format={latency} />
               <Plot title="Memory" samples={plots.memory} format={bytes} />
             </div>
             <Facts
@@ -161,7 +163,8 @@ function ServerOverview() {
                 ['Running for', span(stats.uptime_s * 1000)],
                 ['Connections', count(total(stats.hubs, (hub) => hub.connections))],
                 ['of them legacy', count(total(stats.hubs, (hub) => hub.legacy_connections))],
-                ['Channels', count(total(stats.hubs, (hub) => hub.channels))],
+                // One with members on several hubs is one.
+                ['Channels', count(total(Object.values(sums(stats, 'tidings_channels', 'app')), (of) => of))],
                 ['Kept for clients', bytes(total(stats.hubs, (hub) => hub.replay_bytes))],
                 ['Waiting for the store', count(stats.store.queued_operations)],
                 ['Refused by the store', count(stats.store.refused)],
@@ -183,7 +186,7 @@ function ServerOverview() {
                 id={(app) => app.app ?? ''}
                 empty="No app has had a login since the start."
                 columns={[
-                  { title: 'App', cell: (app) => <a href={to(['apps', app.app ?? ''])}><Name text={app.app ?? ''} /></a> },
+                  { title: 'App', cell: (app) => <a href={to(['apps', app.app ?? ''])}><Name text={nameOf(app.app)} /></a> },
                   { title: 'Logins', isNumber: true, cell: (app) => count(app.logins) },
                   { title: 'Resumes', isNumber: true, cell: (app) => count(app.resumes) },
                   { title: 'To users', isNumber: true, cell: (app) => count(app.peer_messages) },
