@@ -141,7 +141,7 @@ impl Kernel {
         if is_flood {
             session.rates.floods = None;
         }
-        let counted = session.counted;
+        let counted = session.rates.counted;
         self.tally.at(counted).refusals.note(kind.name());
         self.reply_error(caller, error, out);
         if is_flood {

@@ -137,8 +137,8 @@ impl Kernel {
     pub(crate) fn add_session(&mut self, mut session: Session) -> SessionKey {
         let listed = &self.config.apps.listed;
         let app = &session.user.app;
-        session.counted = self.tally.place(app, || listed.contains_key(app));
-        let counts = self.tally.at(session.counted);
+        session.rates.counted = self.tally.place(app, || listed.contains_key(app));
+        let counts = self.tally.at(session.rates.counted);
         counts.near_expiry += u64::from(session.token.is_expiry_told);
         counts.of(session.traits.ends_with_connection).sessions += 1;
         if session.connection.is_some() {
@@ -155,7 +155,7 @@ impl Kernel {
         };
         // A connection that was cut in this turn is still counted.
         count_disconnected(&mut session, &mut self.tally);
-        let counts = self.tally.at(session.counted);
+        let counts = self.tally.at(session.rates.counted);
         counts.near_expiry -= u64::from(session.token.is_expiry_told);
         counts.of(session.traits.ends_with_connection).sessions -= 1;
     }
@@ -298,16 +298,16 @@ impl Kernel {
 
 /// Counts a session that has got a connection.
 pub(crate) fn count_connected(session: &mut Session, tally: &mut AppTally) {
-    if !std::mem::replace(&mut session.has_counted_connection, true) {
+    if !std::mem::replace(&mut session.rates.has_counted_connection, true) {
         let is_legacy = session.traits.ends_with_connection;
-        tally.at(session.counted).of(is_legacy).connections += 1;
+        tally.at(session.rates.counted).of(is_legacy).connections += 1;
     }
 }
 
 /// Counts a session that has no connection any more.
 fn count_disconnected(session: &mut Session, tally: &mut AppTally) {
-    if std::mem::take(&mut session.has_counted_connection) {
+    if std::mem::take(&mut session.rates.has_counted_connection) {
         let is_legacy = session.traits.ends_with_connection;
-        tally.at(session.counted).of(is_legacy).connections -= 1;
+        tally.at(session.rates.counted).of(is_legacy).connections -= 1;
     }
 }

@@ -45,10 +45,6 @@ pub(crate) struct Session {
     pub(crate) settings: AppSettings,
     /// What its client can do.
     pub(crate) traits: Traits,
-    /// Where its app is counted.
-    pub(crate) counted: Counted,
-    /// Its connection is counted there.
-    pub(crate) has_counted_connection: bool,
     /// Its one serving connection; `None` while it is detached.
     pub(crate) connection: Option<ConnectionId>,
     pub(crate) outbox: Outbox,
@@ -140,6 +136,10 @@ pub(crate) struct RateSlot {
     pub(crate) floods: Option<Box<Floods>>,
     /// Its place among the logins of its app, given back with it.
     pub(crate) place: Option<Place>,
+    /// Where its app is counted.
+    pub(crate) counted: Counted,
+    /// Its connection is counted there.
+    pub(crate) has_counted_connection: bool,
 }
 
 impl Session {

@@ -19,7 +19,7 @@ impl Hub {
             return;
         };
         let was_warned = session.renew_token(grant.expires_s);
-        let counts = self.kernel.tally.at(session.counted);
+        let counts = self.kernel.tally.at(session.rates.counted);
         counts.near_expiry -= u64::from(was_warned);
         session.token.proof = grant.proof.kept();
         if session.token.rights == grant.rights {

@@ -10,7 +10,6 @@ use tidings_wire::proto::{Error, Login, PresenceState, Welcome};
 use crate::attributes::Attributes;
 use crate::bus_ops::Answer;
 use crate::config::Traits;
-use crate::counts::Counted;
 use crate::credentials::{self, Credentials};
 use crate::grant::Grant;
 use crate::hub::Hub;
@@ -204,8 +203,6 @@ impl Hub {
             user: user.clone(),
             settings: login.settings,
             traits: login.traits,
-            counted: Counted::default(),
-            has_counted_connection: false,
             connection: Some(login.connection),
             outbox: Outbox::counted_by(self.kernel.replay_bytes.clone()),
             link,
@@ -218,8 +215,8 @@ impl Hub {
             requests: Requests::default(),
             rates: RateSlot {
                 limiter: login.limiter,
-                floods: None,
                 place,
+                ..RateSlot::default()
             },
             presence: PresenceSlot {
                 state: PresenceState::Online,

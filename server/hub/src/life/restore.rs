@@ -11,7 +11,6 @@ use tidings_wire::proto::PresenceState;
 use crate::bus_ops::{BusOp, Forerunner, LoginStamp, MemberSnapshot, Topic};
 use crate::channels::state::Channel;
 use crate::config::{AppSettings, Traits};
-use crate::counts::Counted;
 use crate::grant::Proof;
 use crate::hub::Hub;
 use crate::ids::{ChannelKey, HubId, SessionId, SessionKey, UserKey};
@@ -157,8 +156,6 @@ impl Hub {
             id: from_session_id(&record.id)?,
             settings,
             traits,
-            counted: Counted::default(),
-            has_counted_connection: false,
             connection: None,
             outbox,
             link,

@@ -41,7 +41,7 @@ impl Hub {
             return self.end_session(key, End::TokenExpired, out);
         }
         if Self::warn_of_expiry(session, self.kernel.clock.wall.unix_ms(), out) {
-            self.kernel.tally.at(session.counted).near_expiry += 1;
+            self.kernel.tally.at(session.rates.counted).near_expiry += 1;
         }
         if let Some(connection) = session.connection {
             if session.is_stalled(self.kernel.now.mono_ms) {

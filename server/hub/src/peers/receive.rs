@@ -111,7 +111,7 @@ impl Peers {
         let is_written = session.connection.is_some();
         let traced = (kernel.traces.is_on).then(|| Box::new(parcel.clone()));
         let frame = session.peers.inbox.stamped(&parcel.frame, parcel.server_ts);
-        let counts = kernel.tally.at(session.counted);
+        let counts = kernel.tally.at(session.rates.counted);
         counts.peer.given(frame.len(), 1);
         let sseq = session.push(frame, Source::Inbox, out);
         if fault!(WrittenCountsAsReceived) {

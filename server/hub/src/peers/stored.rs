@@ -248,7 +248,7 @@ impl Peers {
             .peers
             .inbox
             .stamped(&stored_frame(message), server_ts);
-        let counts = kernel.tally.at(session.counted);
+        let counts = kernel.tally.at(session.rates.counted);
         counts.peer.given(frame.len(), 1);
         let sseq = session.push(frame, Source::Call, out);
         session.peers.inbox.delivered.push((sseq, inbox));

@@ -196,6 +196,7 @@ settings! {
     dev: Switch = Switch(false);
 
     /// Serve the operators' console at /console, where the server-side API is served; it needs a key
+    /// [default: on]
     #[arg(env = "TIDINGS_CONSOLE", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     console: Switch = Switch(true);
 
@@ -228,8 +229,8 @@ settings! {
     #[serde(default, deserialize_with = "one_or_many")]
     oidc_role: Vec<String>;
 
-    /// Claim of ID tokens that holds a person's groups, a text or a list; dots lead into objects:
-    /// realm_access.roles
+    /// Claim of ID tokens that holds a person's groups, a text or a list; dots lead into objects, as
+    /// in realm_access.roles [default: groups]
     #[arg(env = "TIDINGS_OIDC_CLAIM", value_name = "NAME")]
     oidc_claim: String = "groups".to_owned();
 

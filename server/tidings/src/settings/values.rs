@@ -125,6 +125,9 @@ mod shown {
                 Self::Time(time) if time.as_secs() >= 86_400 => {
                     format!("{}d", time.as_secs() / 86_400)
                 }
+                Self::Time(time) if time.as_secs() >= 3_600 => {
+                    format!("{}h", time.as_secs() / 3_600)
+                }
                 Self::Time(time) => format!("{}s", time.as_secs()),
             }
         }
