@@ -219,7 +219,7 @@ async fn note_login(api: &crate::Api, name: String, address: String) {
 }
 
 fn failed(logins: &Logins, fault: &LoginFault) -> Answer {
-    tracing::warn!(%fault, "a login at the console has failed");
+    tracing::warn!(error = %fault, "a login at the console has failed");
     let reason = match fault {
         LoginFault::Unavailable(_) => "unavailable",
         LoginFault::Invalid(_) => "invalid",
