@@ -6,7 +6,7 @@ use tidings_server::{AppRules, NameRule, UserId};
 
 use crate::failure::Failure;
 use crate::settings::values::Span;
-use crate::tuning::word;
+use crate::words::truth;
 
 const TOKEN_DEBUGGING: &str = "legacy_token_debugging";
 const TOKENS: &str = "legacy_tokens";
@@ -37,11 +37,11 @@ pub(crate) fn has(name: &str) -> bool {
 /// Sets one rule.
 pub(crate) fn apply(to: &mut AppRules, key: &str, value: &toml::Value) -> Result<(), Failure> {
     match key {
-        TOKEN_DEBUGGING => to.allows_debug_word = word(key, value)?,
-        TOKENS => to.allows_legacy_tokens = word(key, value)?,
+        TOKEN_DEBUGGING => to.allows_debug_word = truth(key, value)?,
+        TOKENS => to.allows_legacy_tokens = truth(key, value)?,
         TOKEN_MAX_S => to.legacy_token_max_s = lifetime_s(key, value)?,
-        FORCE => to.allows_force = word(key, value)?,
-        SPECIAL_CHANNELS => to.allows_special_channels = word(key, value)?,
+        FORCE => to.allows_force = truth(key, value)?,
+        SPECIAL_CHANNELS => to.allows_special_channels = truth(key, value)?,
         _ => to.phone_gateway = gateway(key, value)?,
     }
     Ok(())

@@ -4,7 +4,7 @@ use tidings_server::App;
 
 use crate::failure::Failure;
 use crate::settings::parse_origins;
-use crate::tuning::word;
+use crate::words::truth;
 
 const ORIGINS: &str = "origins";
 const REQUIRE_ORIGIN: &str = "require_origin";
@@ -45,7 +45,7 @@ pub(crate) fn apply(to: &mut App, settings: &toml::Table) -> Result<(), Failure>
         to.origins = origins(value)?;
     }
     if let Some(value) = settings.get(REQUIRE_ORIGIN) {
-        to.requires_origin = word(REQUIRE_ORIGIN, value)?;
+        to.requires_origin = truth(REQUIRE_ORIGIN, value)?;
     }
     Ok(())
 }

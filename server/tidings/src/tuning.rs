@@ -13,7 +13,7 @@ use crate::quotas;
 use crate::service_rules;
 use crate::settings::values::{CALLS_MAX, RateValue, Span, WINDOW_MS_MAX};
 use crate::token_rules;
-use crate::words::nearest;
+use crate::words::{nearest, truth};
 
 const YEAR_MS: u64 = 365 * 86_400_000;
 /// A session can be resumed for this long; a longer grace would have no effect.
@@ -119,12 +119,12 @@ pub(crate) fn unknown(name: &str) -> Failure {
 /// Sets one setting of an app.
 pub(crate) fn apply(to: &mut AppSettings, key: &str, value: &toml::Value) -> Result<(), Failure> {
     match key {
-        "kick_on_token_expiry" => to.kick_on_token_expiry = word(key, value)?,
-        "rate_limits" => to.rate_limits = word(key, value)?,
-        "keep_user_attributes" => to.keep_user_attributes = word(key, value)?,
-        "events" => to.events = word(key, value)?,
-        "peer_message_events" => to.peer_message_events = word(key, value)?,
-        "channel_message_events" => to.channel_message_events = word(key, value)?,
+        "kick_on_token_expiry" => to.kick_on_token_expiry = truth(key, value)?,
+        "rate_limits" => to.rate_limits = truth(key, value)?,
+        "keep_user_attributes" => to.keep_user_attributes = truth(key, value)?,
+        "events" => to.events = truth(key, value)?,
+        "peer_message_events" => to.peer_message_events = truth(key, value)?,
+        "channel_message_events" => to.channel_message_events = truth(key, value)?,
         "inbox_messages_max" => to.inbox_messages_max = count(key, value, 100_000)?,
         "inbox_age_ms" => to.inbox_age_ms = number(key, value, (1_000, YEAR_MS))?,
         "history_messages_max" => to.history_messages_max = count(key, value, 10_000_000)?,
@@ -160,13 +160,6 @@ pub(crate) fn apply_rate(to: &mut App, name: &str, rate: &RateEntry) -> Result<(
     }
     to.rates.set(kind, Rate { calls, window_ms });
     Ok(())
-}
-
-pub(crate) fn word(key: &str, value: &toml::Value) -> Result<bool, Failure> {
-    value.as_bool().ok_or_else(|| {
-        let text = format!("setting {key} cannot be {value}");
-        Failure::new(text, "give true or false")
-    })
 }
 
 fn number(key: &str, value: &toml::Value, (least, most): (u64, u64)) -> Result<u64, Failure> {

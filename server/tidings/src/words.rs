@@ -1,4 +1,6 @@
-//! Words: corrections of misspelt ones, and plurals.
+//! Words: corrections of misspelt ones, plurals, and what says yes or no.
+
+use crate::failure::Failure;
 
 /// The known word most similar to a misspelt one; `None` if none is similar.
 pub(crate) fn nearest<'a>(
@@ -19,6 +21,17 @@ pub(crate) fn counted(count: usize, one: &str, many: &str) -> String {
         1 => format!("1 {one}"),
         count => format!("{count} {many}"),
     }
+}
+
+/// A setting that is true or false.
+///
+/// # Errors
+/// It is something else.
+pub(crate) fn truth(key: &str, value: &toml::Value) -> Result<bool, Failure> {
+    value.as_bool().ok_or_else(|| {
+        let text = format!("setting {key} cannot be {value}");
+        Failure::new(text, "give true or false")
+    })
 }
 
 #[cfg(test)]

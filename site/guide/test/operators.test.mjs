@@ -179,6 +179,7 @@ test('every page that is followed is named in this folder', () => {
     'from-rtm.md',
     'metrics.md',
     'quick-start.md',
+    'runbooks.md',
     'running.md',
     'tokens.md',
     'tracing.md',
