@@ -25,14 +25,17 @@ try {
     clients.push({ client, channel });
   }
   await clients[0].client.createChannel('guides').join();
-  await admin.call('PUT', `/apps/${app}/users/erin/attributes`, { attributes: { name: 'Erin', language: 'en', boat: 'Marlin' } });
+  await admin.call('PUT', `/apps/${app}/users/erin/attributes`, {
+    attributes: { name: 'Erin', language: 'en', boat: 'Marlin' },
+  });
   const operator = await Operator.arrive(browser, server.origin);
   await operator.page.emulateMedia({ colorScheme: 'light' });
   await operator.logsIn(server.key);
   // Something to plot: a busy channel, now more, now less.
   for (let second = 0; second < SECONDS; second++) {
     const messages = 6 + Math.round(5 * Math.sin(second / 5) + 3 * Math.sin(second / 1.7));
-    for (let number = 0; number < messages; number++) await clients[number % 5].channel.sendMessage({ text: `boat ${number}` });
+    for (let number = 0; number < messages; number++)
+      await clients[number % 5].channel.sendMessage({ text: `boat ${number}` });
     await operator.page.waitForTimeout(1_000);
   }
   await operator.page.screenshot({ path: `${FOLDER}overview.png` });

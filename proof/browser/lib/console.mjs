@@ -58,7 +58,10 @@ export class Operator {
 
   /** To a page by its parts, and until it has loaded. */
   async opens(...parts) {
-    await this.page.evaluate((hash) => (location.hash = hash), `/${parts.map(encodeURIComponent).join('/')}`);
+    await this.page.evaluate(
+      (hash) => (location.hash = hash),
+      `/${parts.map(encodeURIComponent).join('/')}`,
+    );
     await this.rests();
   }
 
@@ -142,19 +145,43 @@ export async function populate(server) {
     clients.push(client);
     for (const name of [CHANNEL, LONG]) await client.createChannel(name).join();
   }
-  await admin.call('PUT', `${of}/users/${at(USER)}/attributes`, { attributes: { mood: SCRIPT, [TURNED]: 'x' } });
-  await admin.call('PUT', `${of}/channels/${at(CHANNEL)}/attributes`, { attributes: { topic: SCRIPT } });
+  await admin.call('PUT', `${of}/users/${at(USER)}/attributes`, {
+    attributes: { mood: SCRIPT, [TURNED]: 'x' },
+  });
+  await admin.call('PUT', `${of}/channels/${at(CHANNEL)}/attributes`, {
+    attributes: { topic: SCRIPT },
+  });
   for (const payload of [SCRIPT, TURNED, `two\nlines ${'long '.repeat(200)}`])
-    await admin.call('POST', `${of}/publish`, { channel: CHANNEL, from: USER, payload, store: true });
-  await admin.call('POST', `${of}/publish`, { users: ['nobody'], from: USER, payload: SCRIPT, offline: true });
-  await admin.call('POST', `${of}/invitations`, { from: USER, to: 'alice', content: SCRIPT, channel: CHANNEL });
+    await admin.call('POST', `${of}/publish`, {
+      channel: CHANNEL,
+      from: USER,
+      payload,
+      store: true,
+    });
+  await admin.call('POST', `${of}/publish`, {
+    users: ['nobody'],
+    from: USER,
+    payload: SCRIPT,
+    offline: true,
+  });
+  await admin.call('POST', `${of}/invitations`, {
+    from: USER,
+    to: 'alice',
+    content: SCRIPT,
+    channel: CHANNEL,
+  });
   const webhook = await admin.call('POST', `${of}/webhooks`, {
     url: 'https://hooks.example.invalid/%3Cscript%3Ehacked=1%3C/script%3E',
     events: ['user.*', 'channel.*'],
     filter: { channels: [], users: [] },
   });
-  await admin.call('POST', `${of}/bans`, { user_id: 'mallory', note: `${SCRIPT} ${TURNED}`, seconds: 86_400 });
-  const made = (role, apps) => admin.call('POST', '/keys', { name: `${role} ${TURNED}`, role, apps });
+  await admin.call('POST', `${of}/bans`, {
+    user_id: 'mallory',
+    note: `${SCRIPT} ${TURNED}`,
+    seconds: 86_400,
+  });
+  const made = (role, apps) =>
+    admin.call('POST', '/keys', { name: `${role} ${TURNED}`, role, apps });
   const limited = await made('app', [app]);
   const reads = await made('read', [app]);
   return { admin, app, clients, webhook: webhook.id, limited: limited.key, reads: reads.key };

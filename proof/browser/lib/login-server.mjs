@@ -6,7 +6,8 @@ import { createHash, createHmac, generateKeyPairSync, randomBytes, sign } from '
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 
-const encode = (value) => Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)).toString('base64url');
+const encode = (value) =>
+  Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)).toString('base64url');
 
 export class LoginServer {
   /** Its issuer. The name is another site's than 127.0.0.1 is, for a browser. */
@@ -79,14 +80,23 @@ export class LoginServer {
   }
 
   #publicKey() {
-    return { ...this.#keys.publicKey.export({ format: 'jwk' }), kid: 'k1', use: 'sig', alg: 'RS256' };
+    return {
+      ...this.#keys.publicKey.export({ format: 'jwk' }),
+      kid: 'k1',
+      use: 'sig',
+      alg: 'RS256',
+    };
   }
 
   #authorize(query) {
     const back = new URL(query.get('redirect_uri'));
     const needed = ['client_id', 'state', 'nonce', 'code_challenge'];
     const missing = needed.filter((name) => !query.get(name));
-    if (missing.length > 0 || query.get('code_challenge_method') !== 'S256' || query.get('response_type') !== 'code')
+    if (
+      missing.length > 0 ||
+      query.get('code_challenge_method') !== 'S256' ||
+      query.get('response_type') !== 'code'
+    )
       throw new Error(`the request is not as it should be: ${query}`);
     back.searchParams.set('state', this.lie === 'state' ? 'another' : query.get('state'));
     if (this.lie === 'denied') back.searchParams.set('error', 'access_denied');
@@ -102,9 +112,13 @@ export class LoginServer {
   #redeem(body, headers) {
     const asked = this.#codes.get(body.get('code'));
     this.#codes.delete(body.get('code'));
-    const pair = [this.clientId, this.clientSecret].map((part) => encodeURIComponent(part).replace(/%20/g, '+'));
+    const pair = [this.clientId, this.clientSecret].map((part) =>
+      encodeURIComponent(part).replace(/%20/g, '+'),
+    );
     const basic = `Basic ${Buffer.from(pair.join(':')).toString('base64')}`;
-    const challenge = createHash('sha256').update(body.get('code_verifier') ?? '').digest('base64url');
+    const challenge = createHash('sha256')
+      .update(body.get('code_verifier') ?? '')
+      .digest('base64url');
     const faults = [
       [!asked, 'unknown code'],
       [headers.authorization !== basic, `credentials ${headers.authorization}`],
@@ -116,8 +130,15 @@ export class LoginServer {
       this.refused.push(fault[1]);
       return [400, { error: 'invalid_grant', error_description: fault[1] }];
     }
-    const answer = { access_token: randomBytes(18).toString('base64url'), token_type: 'Bearer', expires_in: 60 };
-    return [200, this.lie === 'no ID token' ? answer : { ...answer, id_token: this.#idToken(asked) }];
+    const answer = {
+      access_token: randomBytes(18).toString('base64url'),
+      token_type: 'Bearer',
+      expires_in: 60,
+    };
+    return [
+      200,
+      this.lie === 'no ID token' ? answer : { ...answer, id_token: this.#idToken(asked) },
+    ];
   }
 
   #idToken(asked) {
@@ -135,7 +156,8 @@ export class LoginServer {
     const alg = lies('unsigned') ? 'none' : lies('shared secret') ? 'HS256' : 'RS256';
     const signed = `${encode({ alg, kid: 'k1', typ: 'JWT' })}.${encode(claims)}`;
     if (alg === 'none') return `${signed}.`;
-    if (alg === 'HS256') return `${signed}.${createHmac('sha256', this.clientSecret).update(signed).digest('base64url')}`;
+    if (alg === 'HS256')
+      return `${signed}.${createHmac('sha256', this.clientSecret).update(signed).digest('base64url')}`;
     const { privateKey } = lies('key') ? this.#others : this.#keys;
     return `${signed}.${sign('sha256', Buffer.from(signed), privateKey).toString('base64url')}`;
   }

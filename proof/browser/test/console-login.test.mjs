@@ -117,7 +117,11 @@ test('the cookie alone is no login, here or from another site', async () => {
   await other.goto(`${login.issuer}/page`);
   const sent = other.waitForRequest(/login\/session/);
   await other.evaluate(
-    (url) => fetch(url, { mode: 'no-cors', credentials: 'include' }).then(() => {}, () => {}),
+    (url) =>
+      fetch(url, { mode: 'no-cors', credentials: 'include' }).then(
+        () => {},
+        () => {},
+      ),
     `${server.origin}/api/v1/login/session`,
   );
   assert.equal((await (await sent).allHeaders())['cookie'], undefined);
@@ -137,10 +141,16 @@ test('groups decide what somebody may do', async () => {
     await goesIn(page);
     await isIn(page);
     await page.getByText(`oidc:u-${role}`).waitFor();
-    const csrf = await page.evaluate(async () => (await (await fetch('../api/v1/login/session')).json()).csrf);
+    const csrf = await page.evaluate(
+      async () => (await (await fetch('../api/v1/login/session')).json()).csrf,
+    );
     const headers = { 'x-tidings-csrf': csrf };
     assert.equal(await calls(page, 'GET', '/keys', headers), role === 'app' ? 403 : 200, role);
-    assert.equal(await calls(page, 'DELETE', '/keys/000000000000', headers), role === 'admin' ? 404 : 403, role);
+    assert.equal(
+      await calls(page, 'DELETE', '/keys/000000000000', headers),
+      role === 'admin' ? 404 : 403,
+      role,
+    );
     // Whoever only reads can log out all the same.
     await logsOut(page);
     await page.context().close();
@@ -186,7 +196,10 @@ test('somebody without a role is told so', async () => {
     login.person = { sub: 'u-2', groups };
     const page = await arrive();
     await goesIn(page);
-    await page.getByRole('alert').getByText(/you have no role here/).waitFor();
+    await page
+      .getByRole('alert')
+      .getByText(/you have no role here/)
+      .waitFor();
     assert.deepEqual(await page.context().cookies(), []);
     await page.context().close();
   }
@@ -200,7 +213,10 @@ test('a code is not taken from whoever has not begun the login', async () => {
   const back = await next(await next(`${server.origin}/api/v1/login/start`));
   assert.match(back, /\/login\/callback\?.*code=/);
   await victim.goto(back);
-  await victim.getByRole('alert').getByText(/was begun in another window/).waitFor();
+  await victim
+    .getByRole('alert')
+    .getByText(/was begun in another window/)
+    .waitFor();
   assert.deepEqual(await victim.context().cookies(), []);
   await victim.context().close();
 });
@@ -213,7 +229,10 @@ test('a callback is good once', async () => {
   const url = (await back).url();
   await page.context().clearCookies();
   await page.goto(url);
-  await page.getByRole('alert').getByText(/was begun in another window/).waitFor();
+  await page
+    .getByRole('alert')
+    .getByText(/was begun in another window/)
+    .waitFor();
   assert.deepEqual(await page.context().cookies(), []);
   await page.context().close();
 });
@@ -226,13 +245,25 @@ test('a login server that is away is told, and a key still lets one in', async (
   const other = await Server.start({
     parts: PARTS,
     listen: `127.0.0.1:${port}`,
-    options: ['--oidc-issuer', issuer, '--oidc-client-id', 'x', '--oidc-role', 'ops=admin', '--oidc-console', `http://127.0.0.1:${port}/console/`],
+    options: [
+      '--oidc-issuer',
+      issuer,
+      '--oidc-client-id',
+      'x',
+      '--oidc-role',
+      'ops=admin',
+      '--oidc-console',
+      `http://127.0.0.1:${port}/console/`,
+    ],
   });
   try {
     const page = await browser.newPage();
     await page.goto(`${other.origin}/console/`);
     await page.getByRole('link', { name: /^Log in with localhost/ }).click();
-    await page.getByRole('alert').getByText(/cannot be reached/).waitFor();
+    await page
+      .getByRole('alert')
+      .getByText(/cannot be reached/)
+      .waitFor();
     await page.getByLabel('API key').fill(other.key);
     await page.getByRole('button', { name: 'Log in', exact: true }).click();
     await isIn(page);

@@ -69,7 +69,18 @@ test('every page with something in it', async () => {
 
 test('every page with nothing in it', async () => {
   const { id } = await world.admin.call('POST', '/apps', { name: 'Empty' });
-  for (const page of ['', 'users', 'channels', 'events', 'trace', 'invitations', 'stored', 'webhooks', 'bans', 'tokens']) {
+  for (const page of [
+    '',
+    'users',
+    'channels',
+    'events',
+    'trace',
+    'invitations',
+    'stored',
+    'webhooks',
+    'bans',
+    'tokens',
+  ]) {
     await operator.opens('apps', id, ...(page === '' ? [] : [page]));
     await operator.looks(`empty-${page || 'app'}`, { sizes: [PHONE] });
   }
@@ -133,7 +144,8 @@ test('a keyboard is enough, and one sees where it is', async () => {
     );
   }
   assert.equal(stops[0][0], 'To the content');
-  for (const [name, style, width] of stops) assert.deepEqual([style, width], ['solid', '2px'], name);
+  for (const [name, style, width] of stops)
+    assert.deepEqual([style, width], ['solid', '2px'], name);
   await page.getByRole('link', { name: 'Apps', exact: true }).focus();
   await page.keyboard.press('Enter');
   await page.getByRole('heading', { level: 1, name: 'Apps' }).waitFor();

@@ -42,7 +42,8 @@ test('the page is served with a strict policy, and apart from others', async () 
       .map((part) => part.trim().split(/ (.*)/s)),
   );
   assert.equal(policy['default-src'], "'none'");
-  for (const kind of ['script-src', 'style-src', 'connect-src', 'img-src']) assert.equal(policy[kind], "'self'", kind);
+  for (const kind of ['script-src', 'style-src', 'connect-src', 'img-src'])
+    assert.equal(policy[kind], "'self'", kind);
   assert.equal(policy['frame-ancestors'], "'none'");
   assert.equal(policy['require-trusted-types-for'], "'script'");
   assert.doesNotMatch(header('content-security-policy'), /unsafe|https?:|\*/);
@@ -84,7 +85,11 @@ test('a key is asked for, judged by the server, and kept in this tab only', asyn
   assert.ok(!page.url().includes('tdk_'));
   await page.reload();
   await page.getByRole('heading', { name: 'Overview' }).waitFor();
-  const kept = await page.evaluate(() => [document.cookie, localStorage.length, sessionStorage.length]);
+  const kept = await page.evaluate(() => [
+    document.cookie,
+    localStorage.length,
+    sessionStorage.length,
+  ]);
   assert.deepEqual(kept, ['', 0, 1]);
   await page.getByRole('button', { name: 'Log out' }).click();
   await field.waitFor();
@@ -106,11 +111,20 @@ test('a key that is revoked ends the login, and says so', async () => {
 test('the overview shows the apps, and its plots move', async () => {
   const operator = await arrive();
   await operator.page.getByRole('img', { name: /^Sessions: 3 now/ }).waitFor();
-  const plot = operator.page.getByRole('img', { name: /^Messages accepted: .* now, at most [1-9]/ });
-  await world.admin.call('POST', `/apps/${world.app}/publish`, { channel: CHANNEL, from: USER, payload: 'hi' });
+  const plot = operator.page.getByRole('img', {
+    name: /^Messages accepted: .* now, at most [1-9]/,
+  });
+  await world.admin.call('POST', `/apps/${world.app}/publish`, {
+    channel: CHANNEL,
+    from: USER,
+    payload: 'hi',
+  });
   await world.clients[2].sendMessageToPeer({ text: 'hi' }, USER);
   await plot.waitFor();
-  await operator.page.getByRole('table', { name: 'Apps by messages since the start' }).getByRole('link', { name: /^Shop/ }).waitFor();
+  await operator.page
+    .getByRole('table', { name: 'Apps by messages since the start' })
+    .getByRole('link', { name: /^Shop/ })
+    .waitFor();
   await leave(operator);
 });
 
@@ -123,7 +137,9 @@ test('a user is found, looked at, disconnected and banned, and the ban is lifted
   await page.getByRole('heading', { level: 1, name: USER }).waitFor();
   await page.getByRole('link', { name: CHANNEL }).waitFor();
   await operator.sees(SCRIPT);
-  const gone = new Promise((resolve) => world.clients[1].once('ConnectionStateChanged', (state) => resolve(state)));
+  const gone = new Promise((resolve) =>
+    world.clients[1].once('ConnectionStateChanged', (state) => resolve(state)),
+  );
   await operator.opens('apps', world.app, 'users', LONG);
   await operator.does('Ban', { fields: { For: '3600', Why: SCRIPT } });
   await operator.sees('The user is banned, and no session is left.');
@@ -137,7 +153,10 @@ test('a user is found, looked at, disconnected and banned, and the ban is lifted
   await operator.sees('The ban was lifted.');
   await ban.waitFor({ state: 'detached' });
   const { items } = await world.admin.call('GET', `/apps/${world.app}/bans`);
-  assert.deepEqual(items.map((item) => item.user_id), ['mallory']);
+  assert.deepEqual(
+    items.map((item) => item.user_id),
+    ['mallory'],
+  );
   await leave(operator);
 });
 
@@ -147,10 +166,17 @@ test('a channel shows its members, and what happens in it while it happens', asy
   await operator.opens('apps', world.app, 'channels', CHANNEL);
   await page.getByRole('table', { name: 'Members' }).getByText(USER).waitFor();
   await page.getByText('live', { exact: true }).waitFor();
-  await world.admin.call('POST', `/apps/${world.app}/publish`, { channel: CHANNEL, from: 'alice', payload: 'now' });
+  await world.admin.call('POST', `/apps/${world.app}/publish`, {
+    channel: CHANNEL,
+    from: 'alice',
+    payload: 'now',
+  });
   const events = page.getByRole('table', { name: 'Events, the newest first' });
   await events.getByText('message.channel').first().waitFor();
-  const member = page.getByRole('table', { name: 'Members' }).getByRole('row').filter({ hasText: 'alice' });
+  const member = page
+    .getByRole('table', { name: 'Members' })
+    .getByRole('row')
+    .filter({ hasText: 'alice' });
   await member.getByRole('button', { name: /^Remove/ }).click();
   await page.getByRole('dialog').getByRole('button', { name: 'Remove' }).click();
   await events.getByText('channel.leave').first().waitFor();
@@ -173,9 +199,15 @@ test('each look at stored messages is in the audit log, once', async () => {
   await operator.sees(SCRIPT);
   const { items } = await world.admin.call('GET', '/audit');
   const looks = items.filter((item) => item.action.startsWith('GET '));
-  assert.deepEqual(looks.map((look) => look.after), [{ channel: CHANNEL }, { waiting_for: 'nobody' }]);
+  assert.deepEqual(
+    looks.map((look) => look.after),
+    [{ channel: CHANNEL }, { waiting_for: 'nobody' }],
+  );
   await operator.opens('audit');
-  await page.getByRole('table', { name: 'Audit log' }).getByText(/\/offline$/).waitFor();
+  await page
+    .getByRole('table', { name: 'Audit log' })
+    .getByText(/\/offline$/)
+    .waitFor();
   await leave(operator);
 });
 
@@ -186,10 +218,18 @@ test('the tracer is switched on, shows the way of a message, and is stopped', as
   await operator.sees('The tracer is off.');
   await operator.does('Trace', { fields: { Channel: CHANNEL }, submit: 'Switch on' });
   await operator.sees('The tracer is on.');
-  await world.admin.call('POST', `/apps/${world.app}/publish`, { channel: CHANNEL, from: USER, payload: 'traced' });
+  await world.admin.call('POST', `/apps/${world.app}/publish`, {
+    channel: CHANNEL,
+    from: USER,
+    payload: 'traced',
+  });
   await page.getByRole('table', { name: 'Traced messages' }).getByRole('link').last().click();
   for (const step of ['accepted', 'ordered', 'given', 'written'])
-    await page.getByRole('table', { name: 'Steps' }).getByText(step, { exact: true }).first().waitFor();
+    await page
+      .getByRole('table', { name: 'Steps' })
+      .getByText(step, { exact: true })
+      .first()
+      .waitFor();
   await page.getByRole('link', { name: 'All traced messages' }).click();
   await page.getByRole('button', { name: /^Stop/ }).click();
   await page.getByRole('dialog').getByRole('button', { name: 'Stop' }).click();
@@ -205,7 +245,10 @@ test('a webhook tells its deliveries, and one is tried again', async () => {
   await operator.opens('apps', world.app, 'webhooks', world.webhook);
   const deliveries = page.getByRole('table', { name: 'Deliveries' });
   await deliveries.getByText('retrying').first().waitFor();
-  await deliveries.getByRole('button', { name: /^Retry/ }).first().click();
+  await deliveries
+    .getByRole('button', { name: /^Retry/ })
+    .first()
+    .click();
   await page.getByRole('dialog').getByRole('button', { name: 'Retry' }).click();
   await page.getByRole('dialog').getByText('It failed:').waitFor();
   await page.getByRole('dialog').getByRole('button', { name: 'Close' }).click();
@@ -273,7 +316,10 @@ test('names that no address can have are told, and everything else is one part o
   await operator.page.getByRole('button', { name: 'Open' }).click();
   await operator.sees('No address can have ".." as one of its parts.');
   await operator.opens('apps', world.app, 'users', 'a/../../../nodes?x#y%2F');
-  await operator.page.getByRole('heading', { level: 1 }).filter({ hasText: 'a/../../../nodes?x#y%2F' }).waitFor();
+  await operator.page
+    .getByRole('heading', { level: 1 })
+    .filter({ hasText: 'a/../../../nodes?x#y%2F' })
+    .waitFor();
   await leave(operator);
 });
 
@@ -292,7 +338,9 @@ test('a server that is away is told, and found again', async () => {
 test('every call of the console is in the description of the API', async () => {
   const { paths } = await (await fetch(`${server.origin}/api/v1/openapi.json`)).json();
   const known = Object.entries(paths).flatMap(([path, methods]) =>
-    Object.keys(methods).map((method) => new RegExp(`^${method.toUpperCase()} ${path.replace(/\{[^}]+\}/g, '[^/]+')}$`)),
+    Object.keys(methods).map(
+      (method) => new RegExp(`^${method.toUpperCase()} ${path.replace(/\{[^}]+\}/g, '[^/]+')}$`),
+    ),
   );
   const strange = [...calls].filter((call) => !known.some((one) => one.test(call)));
   assert.ok(calls.size > 25, `${calls.size} calls`);

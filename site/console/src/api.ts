@@ -19,7 +19,12 @@ export class Problem extends Error {
   static of(error: unknown): Problem {
     if (error instanceof Problem) return error;
     if (error instanceof TypeError)
-      return new Problem(0, 'unreachable', 'The server cannot be reached.', 'It is tried again when you reload.');
+      return new Problem(
+        0,
+        'unreachable',
+        'The server cannot be reached.',
+        'It is tried again when you reload.',
+      );
     return new Problem(0, 'fault', error instanceof Error ? error.message : String(error));
   }
 }
@@ -115,7 +120,8 @@ export class Api {
     for (const [name, value] of Object.entries(query))
       if (value !== undefined && value !== '') address.searchParams.set(name, String(value));
     const headers: Record<string, string> = {};
-    if (this.credentials?.kind === 'key') headers['authorization'] = `Bearer ${this.credentials.key}`;
+    if (this.credentials?.kind === 'key')
+      headers['authorization'] = `Bearer ${this.credentials.key}`;
     if (this.credentials?.kind === 'login') headers['x-tidings-csrf'] = this.credentials.csrf;
     if (body !== undefined) headers['content-type'] = 'application/json';
     const response = await fetch(address, {
@@ -139,12 +145,21 @@ export class Api {
     app: string,
     types: string,
     signal: AbortSignal,
-    told: { event: (event: AppEvent) => void; state: (state: 'open' | 'lost', why?: Problem) => void },
+    told: {
+      event: (event: AppEvent) => void;
+      state: (state: 'open' | 'lost', why?: Problem) => void;
+    },
   ): Promise<void> {
     let after: string | undefined;
     for (let wait = 500; !signal.aborted; wait = Math.min(wait * 2, 15_000)) {
       try {
-        const response = await this.fetch('GET', path`/apps/${app}/events/stream`, { after, types }, undefined, signal);
+        const response = await this.fetch(
+          'GET',
+          path`/apps/${app}/events/stream`,
+          { after, types },
+          undefined,
+          signal,
+        );
         told.state('open');
         wait = 500;
         for await (const { id, data } of eventsOf(response)) {
@@ -168,14 +183,22 @@ async function problemOf(response: Response): Promise<Problem> {
   const words = response.statusText || 'no reason given';
   try {
     const body = JSON.parse(text) as Partial<Record<'code' | 'detail' | 'hint' | 'field', string>>;
-    return new Problem(response.status, body.code ?? '', body.detail ?? words, body.hint ?? '', body.field ?? '');
+    return new Problem(
+      response.status,
+      body.code ?? '',
+      body.detail ?? words,
+      body.hint ?? '',
+      body.field ?? '',
+    );
   } catch {
     return new Problem(response.status, '', text.slice(0, 300) || words);
   }
 }
 
 /** Server-sent events, read by hand: the browser's own reader cannot send a key. */
-async function* eventsOf(response: Response): AsyncGenerator<{ id: string | undefined; data: string }> {
+async function* eventsOf(
+  response: Response,
+): AsyncGenerator<{ id: string | undefined; data: string }> {
   const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
   if (!reader) return;
   let rest = '';
@@ -217,7 +240,11 @@ export async function all<T>(
   const items: T[] = [];
   let next: string | null = null;
   do {
-    const page: Page<T> = await api.get(path, { ...query, limit: 100, [parameter]: next ?? query[parameter] });
+    const page: Page<T> = await api.get(path, {
+      ...query,
+      limit: 100,
+      [parameter]: next ?? query[parameter],
+    });
     items.push(...page.items);
     next = page.next;
   } while (next !== null && items.length < max);

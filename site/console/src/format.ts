@@ -53,7 +53,9 @@ export function ago(ms: number, now = Date.now()): string {
 /** UTC: what a log says too. */
 export function instant(ms: number): string {
   const date = new Date(ms);
-  return Number.isNaN(date.getTime()) ? String(ms) : date.toISOString().replace('T', ' ').replace('Z', ' UTC');
+  return Number.isNaN(date.getTime())
+    ? String(ms)
+    : date.toISOString().replace('T', ' ').replace('Z', ' UTC');
 }
 
 /** The time of a day, for lines that come by. */

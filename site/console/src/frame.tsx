@@ -100,7 +100,9 @@ export function Frame({ place }: { place: Place }) {
             <>
               <AppChoice app={app} page={place.parts[2] ?? ''} />
               <ul>
-                {OF_APP.map(([page, text]) => link(page === '' ? ['apps', app] : ['apps', app, page], text))}
+                {OF_APP.map(([page, text]) =>
+                  link(page === '' ? ['apps', app] : ['apps', app, page], text),
+                )}
               </ul>
             </>
           )}
@@ -127,7 +129,9 @@ function skip(event: Event): void {
 
 function AppChoice({ app, page }: { app: string; page: string }) {
   const { api } = useSession();
-  const apps = useLoad('apps', (signal) => api.get<{ items: AppRecord[] }>('/apps', { limit: 100 }, signal));
+  const apps = useLoad('apps', (signal) =>
+    api.get<{ items: AppRecord[] }>('/apps', { limit: 100 }, signal),
+  );
   const items = apps.data?.items ?? [];
   const isListed = items.some((one) => one.id === app);
   return (
@@ -136,7 +140,9 @@ function AppChoice({ app, page }: { app: string; page: string }) {
       <select
         id="app-choice"
         value={app}
-        onChange={(event) => go(['apps', event.currentTarget.value, ...(page === '' ? [] : [page])])}
+        onChange={(event) =>
+          go(['apps', event.currentTarget.value, ...(page === '' ? [] : [page])])
+        }
       >
         {!isListed && <option value={app}>{app}</option>}
         {items.map((one) => (
@@ -168,9 +174,17 @@ function Content({ place }: { place: Place }) {
       case undefined:
         return <App app={app} />;
       case 'users':
-        return name === undefined ? <Sessions app={app} query={query} /> : <User app={app} user={name} />;
+        return name === undefined ? (
+          <Sessions app={app} query={query} />
+        ) : (
+          <User app={app} user={name} />
+        );
       case 'channels':
-        return name === undefined ? <Channels app={app} query={query} /> : <Channel app={app} channel={name} />;
+        return name === undefined ? (
+          <Channels app={app} query={query} />
+        ) : (
+          <Channel app={app} channel={name} />
+        );
       case 'events':
         return <Events app={app} query={query} />;
       case 'trace':
@@ -201,4 +215,3 @@ function Content({ place }: { place: Place }) {
     </Sheet>
   );
 }
-

@@ -15,7 +15,12 @@ export function useLoad<T>(
   load: (signal: AbortSignal) => Promise<T>,
   { everyMs = 0, onData }: { everyMs?: number; onData?: (data: T) => void } = {},
 ): Loaded<T> {
-  const [state, setState] = useState<{ key: string; data?: T; problem?: Problem; isLoading: boolean }>({
+  const [state, setState] = useState<{
+    key: string;
+    data?: T;
+    problem?: Problem;
+    isLoading: boolean;
+  }>({
     key,
     isLoading: true,
   });
@@ -39,12 +44,18 @@ export function useLoad<T>(
         if (stop.signal.aborted) return;
         const problem = Problem.of(error);
         // What was loaded before stays in sight beside the problem.
-        setState((before) => ({ ...(before.key === key ? before : { key }), problem, isLoading: false }));
+        setState((before) => ({
+          ...(before.key === key ? before : { key }),
+          problem,
+          isLoading: false,
+        }));
         if ([401, 403, 404].includes(problem.status)) return;
       }
       if (everyMs > 0) timer = setTimeout(run, everyMs);
     };
-    setState((before) => (before.key === key ? { ...before, isLoading: true } : { key, isLoading: true }));
+    setState((before) =>
+      before.key === key ? { ...before, isLoading: true } : { key, isLoading: true },
+    );
     void run();
     return () => {
       stop.abort();

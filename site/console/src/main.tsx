@@ -27,7 +27,9 @@ function Console() {
 
   const enter = useCallback(
     async (credentials: Credentials) => {
-      const api = new Api(credentials, (problem) => leave(`You were logged out: ${problem.detail}.`));
+      const api = new Api(credentials, (problem) =>
+        leave(`You were logged out: ${problem.detail}.`),
+      );
       const me = await new Api(credentials).get<Me>('/me');
       kept.write(credentials);
       const logOut = (why?: string) => {
@@ -53,8 +55,10 @@ function Console() {
       }
     } catch (error) {
       const problem = Problem.of(error);
-      if (problem.status === 401 && key !== undefined) leave(`You were logged out: ${problem.detail}.`);
-      else if (problem.status === 0 || problem.status === 429 || problem.status >= 500) setProblem(problem);
+      if (problem.status === 401 && key !== undefined)
+        leave(`You were logged out: ${problem.detail}.`);
+      else if (problem.status === 0 || problem.status === 429 || problem.status >= 500)
+        setProblem(problem);
     } finally {
       setBeginning(false);
     }
@@ -82,7 +86,13 @@ function Console() {
         <Failure problem={problem} retry={() => void resume()} />
       </main>
     );
-  return <Login why={why} failed={place.query.get('failed')} enter={(key) => enter({ kind: 'key', key })} />;
+  return (
+    <Login
+      why={why}
+      failed={place.query.get('failed')}
+      enter={(key) => enter({ kind: 'key', key })}
+    />
+  );
 }
 
 render(<Console />, document.getElementById('console')!);

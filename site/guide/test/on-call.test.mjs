@@ -191,7 +191,9 @@ test('wrong tokens of one app: which app, and why', async () => {
   for (const number of [1, 2, 3])
     await assert.rejects(login(`user${number}`, OTHER, 'this is no token'));
   const text = await (await fetch(`${place.operators}/metrics`)).text();
-  const refused = /^tidings_login_refused_total\{app="(\w+)",reason="(\w+)"\} ([1-9]\d*)/m.exec(text);
+  const refused = /^tidings_login_refused_total\{app="(\w+)",reason="(\w+)"\} ([1-9]\d*)/m.exec(
+    text,
+  );
   assert.equal(refused?.[1], OTHER, text);
   isExplained('TidingsLoginsRefused', 'tidings_login_refused_total');
 });
@@ -222,6 +224,10 @@ test('a message that never arrived, asked about by its user', async () => {
   assert.match(way, /accepted/, way);
   assert.doesNotMatch(way, /confirmed/, way);
   const page = readFileSync(join(guide, 'tracing.md'), 'utf8');
-  const last = way.trim().split('\n').filter((line) => /^[a-z_]+ +\d/.test(line)).at(-1);
+  const last = way
+    .trim()
+    .split('\n')
+    .filter((line) => /^[a-z_]+ +\d/.test(line))
+    .at(-1);
   assert.ok(page.includes(`\`${last?.split(' ')[0]}\``), `the page explains ${last}`);
 });

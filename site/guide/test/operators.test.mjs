@@ -160,7 +160,9 @@ test('the console: a key for it, and the settings of a login server', async () =
   await server.line(/^tidings is ready/);
   const key = /\btdk_\w+/.exec(await works(steps.key))[0];
   const ask = async (path) =>
-    (await fetch(`http://${place.address}${path}`, { headers: { authorization: `Bearer ${key}` } })).json();
+    (
+      await fetch(`http://${place.address}${path}`, { headers: { authorization: `Bearer ${key}` } })
+    ).json();
   assert.equal((await ask('/api/v1/me')).role, 'admin');
   assert.deepEqual(await ask('/api/v1/login'), { login_server: { name: 'login.example.org' } });
   assert.equal((await fetch(`http://${place.address}/console/`)).status, 200);

@@ -130,7 +130,10 @@ test('a webhook is stuck', async () => {
   const { port } = target.address();
   const { server } = await serve('--webhooks-allow 127.0.0.0/8');
   await takeKey();
-  const headers = { authorization: `Bearer ${place.env.TIDINGS_KEY}`, 'content-type': 'application/json' };
+  const headers = {
+    authorization: `Bearer ${place.env.TIDINGS_KEY}`,
+    'content-type': 'application/json',
+  };
   const made = await fetch(`${place.env.TIDINGS}/api/v1/apps/${APP}/webhooks`, {
     method: 'POST',
     headers,

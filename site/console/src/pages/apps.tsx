@@ -39,7 +39,9 @@ export interface AppRecord {
 
 export function Apps() {
   const { api, isAdmin } = useSession();
-  const apps = useList<AppRecord>('apps', (cursor, signal) => api.get<Page<AppRecord>>('/apps', { limit: 100, cursor }, signal));
+  const apps = useList<AppRecord>('apps', (cursor, signal) =>
+    api.get<Page<AppRecord>>('/apps', { limit: 100, cursor }, signal),
+  );
   return (
     <Sheet title="Apps" actions={isAdmin && <NewApp done={apps.reload} />}>
       <Shown of={apps}>
@@ -91,14 +93,19 @@ function NewApp({ done }: { done: () => void }) {
         { name: 'open', label: 'Open: whoever knows the id can be any user', type: 'check' },
       ]}
       run={async ({ name, open }) => {
-        const made = await api.post<AppRecord & { certificate: string | null }>('/apps', { name, open: open === 'yes' });
+        const made = await api.post<AppRecord & { certificate: string | null }>('/apps', {
+          name,
+          open: open === 'yes',
+        });
         if (made.certificate === null) {
           go(['apps', made.id]);
           return 'The app was made.';
         }
         return (
           <>
-            <p>App <code>{made.id}</code> was made.</p>
+            <p>
+              App <code>{made.id}</code> was made.
+            </p>
             <Once label="Its certificate, which signs tokens." text={made.certificate} />
           </>
         );
@@ -110,7 +117,9 @@ function NewApp({ done }: { done: () => void }) {
 
 export function App({ app }: { app: string }) {
   const { api, isAdmin, seesServer } = useSession();
-  const found = useLoad(`app ${app}`, (signal) => api.get<AppRecord>(path`/apps/${app}`, {}, signal));
+  const found = useLoad(`app ${app}`, (signal) =>
+    api.get<AppRecord>(path`/apps/${app}`, {}, signal),
+  );
   return (
     <Sheet
       title={<Name text={found.data?.name || app} />}
@@ -126,9 +135,23 @@ export function App({ app }: { app: string }) {
             rows={[
               ['State', <State app={record} />],
               ['Made', <Time ms={record.created_ms} />],
-              ['Written down in', record.source === 'file' ? 'the file of apps' : 'the options of the server, where it is changed'],
+              [
+                'Written down in',
+                record.source === 'file'
+                  ? 'the file of apps'
+                  : 'the options of the server, where it is changed',
+              ],
               ['JSON Web Tokens', record.jwt === null ? 'not taken' : 'taken'],
-              ['Service users', record.services.length === 0 ? 'none' : record.services.map((user) => <Tag><Name text={user} /></Tag>)],
+              [
+                'Service users',
+                record.services.length === 0
+                  ? 'none'
+                  : record.services.map((user) => (
+                      <Tag>
+                        <Name text={user} />
+                      </Tag>
+                    )),
+              ],
               ['Banned by the file', count(record.banned.length)],
             ]}
           />
@@ -168,9 +191,16 @@ function AppActions({ app, done }: { app: AppRecord; done: () => void }) {
       <Act
         label={app.enabled ? 'Switch off' : 'Switch on'}
         title={app.enabled ? 'Switch the app off?' : 'Switch the app on?'}
-        lead={app.enabled ? 'Its sessions end at once and nobody can log in. Its data are kept.' : 'Its users can log in again.'}
+        lead={
+          app.enabled
+            ? 'Its sessions end at once and nobody can log in. Its data are kept.'
+            : 'Its users can log in again.'
+        }
         isGrave={app.enabled}
-        run={async () => (await change({ enabled: !app.enabled }), app.enabled ? 'The app is off.' : 'The app is on.')}
+        run={async () => (
+          await change({ enabled: !app.enabled }),
+          app.enabled ? 'The app is off.' : 'The app is on.'
+        )}
         done={done}
       />
       <Act
@@ -178,9 +208,17 @@ function AppActions({ app, done }: { app: AppRecord; done: () => void }) {
         title="Delete the app?"
         lead="Its sessions end, its certificates and webhooks are gone. What its users have stored stays on disk."
         isGrave
-        fields={[{ name: 'id', label: 'To be sure, write the beginning of its id', isRequired: true, hint: `${app.id.slice(0, 6)} …` }]}
+        fields={[
+          {
+            name: 'id',
+            label: 'To be sure, write the beginning of its id',
+            isRequired: true,
+            hint: `${app.id.slice(0, 6)} …`,
+          },
+        ]}
         run={async ({ id }) => {
-          if (id !== app.id && id !== app.id.slice(0, 6)) throw new Error('That is not the beginning of its id.');
+          if (id !== app.id && id !== app.id.slice(0, 6))
+            throw new Error('That is not the beginning of its id.');
           await api.delete(path`/apps/${app.id}`);
           go(['apps']);
           return 'The app was deleted.';
@@ -217,7 +255,14 @@ function Certificates({ app, done }: { app: AppRecord; done: () => void }) {
         id={(one) => String(one.number)}
         empty="None: whoever knows the app id can be any user, unless JSON Web Tokens are asked for."
         columns={[
-          { title: 'Number', cell: (one) => <>{one.number} {one.number === 1 && <Tag kind="good">signs</Tag>}</> },
+          {
+            title: 'Number',
+            cell: (one) => (
+              <>
+                {one.number} {one.number === 1 && <Tag kind="good">signs</Tag>}
+              </>
+            ),
+          },
           { title: 'Added', cell: (one) => <Time ms={one.added_ms} /> },
           { title: 'Age', cell: (one) => (one.age_ms === null ? '–' : span(one.age_ms)) },
           isAdmin && {
@@ -230,7 +275,12 @@ function Certificates({ app, done }: { app: AppRecord; done: () => void }) {
                     about={`certificate ${one.number}`}
                     title={`Promote certificate ${one.number}?`}
                     lead="It signs the tokens that the server issues from now on."
-                    run={async () => (await api.post(path`/apps/${app.id}/certificates/${String(one.number)}/promote`), 'Promoted.')}
+                    run={async () => (
+                      await api.post(
+                        path`/apps/${app.id}/certificates/${String(one.number)}/promote`,
+                      ),
+                      'Promoted.'
+                    )}
                     done={done}
                   />
                 )}
@@ -240,10 +290,15 @@ function Certificates({ app, done }: { app: AppRecord; done: () => void }) {
                   title={`Drop certificate ${one.number}?`}
                   lead="Tokens that it has signed are good no longer."
                   isGrave
-                  fields={[{ name: 'disconnect', label: 'End the sessions that it let in', type: 'check' }]}
+                  fields={[
+                    { name: 'disconnect', label: 'End the sessions that it let in', type: 'check' },
+                  ]}
                   run={async ({ disconnect }) => {
                     const query = disconnect === 'yes' ? { disconnect: 'true' } : {};
-                    await api.delete(path`/apps/${app.id}/certificates/${String(one.number)}`, query);
+                    await api.delete(
+                      path`/apps/${app.id}/certificates/${String(one.number)}`,
+                      query,
+                    );
                     return 'Dropped.';
                   }}
                   done={done}
@@ -277,7 +332,9 @@ function Limits({ app, done }: { app: AppRecord; done: () => void }) {
   ];
   return (
     <Section title="Limits and settings">
-      {!canChange && isAdmin && <Empty>This app is written down in the options of the server: change it there.</Empty>}
+      {!canChange && isAdmin && (
+        <Empty>This app is written down in the options of the server: change it there.</Empty>
+      )}
       <Table
         label="Limits and settings"
         rows={rows}
@@ -301,11 +358,18 @@ function Limits({ app, done }: { app: AppRecord; done: () => void }) {
                       label: 'Value',
                       value: row.text,
                       isRequired: true,
-                      hint: row.kind === 'rates' ? 'Calls, a slash, and the window in milliseconds; 0 calls = no limit.' : 'As JSON: a number, true or false, or a text in quotes.',
+                      hint:
+                        row.kind === 'rates'
+                          ? 'Calls, a slash, and the window in milliseconds; 0 calls = no limit.'
+                          : 'As JSON: a number, true or false, or a text in quotes.',
                     },
                   ]}
                   run={async ({ value = '' }) => {
-                    await change({ [row.kind]: { [row.name]: row.kind === 'rates' ? rateOf(value) : jsonOf(value) } });
+                    await change({
+                      [row.kind]: {
+                        [row.name]: row.kind === 'rates' ? rateOf(value) : jsonOf(value),
+                      },
+                    });
                     return `${row.name} was changed; running hubs know it.`;
                   }}
                   done={done}
@@ -315,7 +379,10 @@ function Limits({ app, done }: { app: AppRecord; done: () => void }) {
                     label="Default"
                     about={`of ${row.name}`}
                     title={`Take ${row.name} back to its default?`}
-                    run={async () => (await change({ [row.kind]: { [row.name]: null } }), `${row.name} has its default.`)}
+                    run={async () => (
+                      await change({ [row.kind]: { [row.name]: null } }),
+                      `${row.name} has its default.`
+                    )}
                     done={done}
                   />
                 )}

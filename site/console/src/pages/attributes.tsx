@@ -12,18 +12,31 @@ interface AttributeView {
   updated: Record<string, { by: string; at_ms: number }>;
 }
 
-export function AttributesSection({ app, owner }: { app: string; owner: ['users' | 'channels', string] }) {
+export function AttributesSection({
+  app,
+  owner,
+}: {
+  app: string;
+  owner: ['users' | 'channels', string];
+}) {
   const { api, writes } = useSession();
   const [kind, name] = owner;
   const address = () =>
-    kind === 'users' ? path`/apps/${app}/users/${name}/attributes` : path`/apps/${app}/channels/${name}/attributes`;
-  const found = useLoad(`attributes ${app} ${kind} ${name}`, (signal) => api.get<AttributeView>(address(), {}, signal));
-  const change = (key: string, value: string) => api.patch(address(), { attributes: { [key]: value } });
+    kind === 'users'
+      ? path`/apps/${app}/users/${name}/attributes`
+      : path`/apps/${app}/channels/${name}/attributes`;
+  const found = useLoad(`attributes ${app} ${kind} ${name}`, (signal) =>
+    api.get<AttributeView>(address(), {}, signal),
+  );
+  const change = (key: string, value: string) =>
+    api.patch(address(), { attributes: { [key]: value } });
   const remove = (key: string, all: Record<string, string>) => {
     if (!key.includes(',')) return api.delete(address(), { keys: key });
     // A comma parts the names of a query: the others are written without it.
     const rest = Object.fromEntries(Object.entries(all).filter(([name]) => name !== key));
-    return Object.keys(rest).length === 0 ? api.delete(address()) : api.put(address(), { attributes: rest });
+    return Object.keys(rest).length === 0
+      ? api.delete(address())
+      : api.put(address(), { attributes: rest });
   };
   return (
     <Section
@@ -37,7 +50,10 @@ export function AttributesSection({ app, owner }: { app: string; owner: ['users'
               { name: 'key', label: 'Key', isRequired: true },
               { name: 'value', label: 'Value', type: 'area' },
             ]}
-            run={async ({ key = '', value = '' }) => (await change(key, value), 'The attribute was set.')}
+            run={async ({ key = '', value = '' }) => (
+              await change(key, value),
+              'The attribute was set.'
+            )}
             done={found.reload}
           />
         )

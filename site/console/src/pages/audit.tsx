@@ -45,7 +45,15 @@ export function Audit({ query }: { query: URLSearchParams }) {
   });
   const fits = (entry: Entry) => (by === '' || entry.by === by) && entry.action.includes(action);
   return (
-    <Sheet title="Audit log" lead="Each change through the API, and each look at stored messages; the newest first." actions={<button type="button" class="plain" onClick={found.reload}>Look again</button>}>
+    <Sheet
+      title="Audit log"
+      lead="Each change through the API, and each look at stored messages; the newest first."
+      actions={
+        <button type="button" class="plain" onClick={found.reload}>
+          Look again
+        </button>
+      }
+    >
       <div class="filters">
         <Filter
           submit="Show"
@@ -54,23 +62,37 @@ export function Audit({ query }: { query: URLSearchParams }) {
             { name: 'by', label: 'By key', value: by },
             { name: 'action', label: 'Action contains', value: action },
           ]}
-          apply={({ hours = '', by = '', action = '' }) => (location.hash = `#/audit?${new URLSearchParams({ hours, by, action })}`)}
+          apply={({ hours = '', by = '', action = '' }) =>
+            (location.hash = `#/audit?${new URLSearchParams({ hours, by, action })}`)
+          }
         />
       </div>
       <Shown of={found}>
         {({ items, isWhole }) => (
           <>
-            {!isWhole && <Empty>These are the oldest {items.length} of this time: choose a shorter one to see the newest.</Empty>}
+            {!isWhole && (
+              <Empty>
+                These are the oldest {items.length} of this time: choose a shorter one to see the
+                newest.
+              </Empty>
+            )}
             <Table
               label="Audit log"
               rows={items.filter(fits).reverse()}
               id={(entry) => entry.cursor}
               empty="Nothing that fits was done in this time."
               columns={[
-                { title: 'Time', cell: (entry) => <time class="nowrap">{instant(entry.at_ms).slice(0, 19)}</time> },
+                {
+                  title: 'Time',
+                  cell: (entry) => <time class="nowrap">{instant(entry.at_ms).slice(0, 19)}</time>,
+                },
                 { title: 'By', cell: (entry) => <Name text={entry.by} chars={40} /> },
                 { title: 'Action', cell: (entry) => <Name text={shortened(entry)} chars={200} /> },
-                { title: 'App', cell: (entry) => entry.app && <a href={to(['apps', entry.app])}>{entry.app.slice(0, 8)}…</a> },
+                {
+                  title: 'App',
+                  cell: (entry) =>
+                    entry.app && <a href={to(['apps', entry.app])}>{entry.app.slice(0, 8)}…</a>,
+                },
                 { title: 'From', cell: (entry) => entry.address && <code>{entry.address}</code> },
                 { title: 'More', cell: (entry) => <Change entry={entry} /> },
               ]}
@@ -88,8 +110,18 @@ function Change({ entry }: { entry: Entry }) {
   return (
     <details>
       <summary>Details</summary>
-      {before !== undefined && <><p class="quiet">Before</p><Json value={before} /></>}
-      {after !== undefined && <><p class="quiet">After</p><Json value={after} /></>}
+      {before !== undefined && (
+        <>
+          <p class="quiet">Before</p>
+          <Json value={before} />
+        </>
+      )}
+      {after !== undefined && (
+        <>
+          <p class="quiet">After</p>
+          <Json value={after} />
+        </>
+      )}
     </details>
   );
 }
@@ -107,4 +139,3 @@ function decoded(text: string): string {
     return text;
   }
 }
-

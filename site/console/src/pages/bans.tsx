@@ -29,7 +29,11 @@ export function Bans({ app, query }: { app: string; query: URLSearchParams }) {
     api.get<Page<Ban>>(path`/apps/${app}/bans`, { cursor, limit: 100 }, signal),
   );
   return (
-    <Sheet title="Bans" lead="Rules in force. They reach running sessions within a second." actions={writes && <NewBan app={app} user={user} done={found.reload} />}>
+    <Sheet
+      title="Bans"
+      lead="Rules in force. They reach running sessions within a second."
+      actions={writes && <NewBan app={app} user={user} done={found.reload} />}
+    >
       <div class="filters">
         <Filter
           submit="Show"
@@ -46,13 +50,39 @@ export function Bans({ app, query }: { app: string; query: URLSearchParams }) {
             more={found.more}
             empty={user === '' ? 'Nobody is banned.' : 'No rule in this list names this user.'}
             columns={[
-              { title: 'User', cell: (ban) => (ban.user_id === null ? 'everybody' : <UserLink app={app} user={ban.user_id} />) },
-              { title: 'Channel', cell: (ban) => (ban.channel === null ? 'everywhere' : <ChannelLink app={app} channel={ban.channel} />) },
-              { title: 'Address', cell: (ban) => (ban.address === null ? 'any' : <code>{ban.address}</code>) },
-              { title: 'Takes away', cell: (ban) => ban.privileges.map((one) => <Tag kind="bad">{one.replaceAll('_', ' ')}</Tag>) },
-              { title: 'Ends', cell: (ban) => (ban.until_ms === null ? 'never' : <Time ms={ban.until_ms} />) },
+              {
+                title: 'User',
+                cell: (ban) =>
+                  ban.user_id === null ? 'everybody' : <UserLink app={app} user={ban.user_id} />,
+              },
+              {
+                title: 'Channel',
+                cell: (ban) =>
+                  ban.channel === null ? (
+                    'everywhere'
+                  ) : (
+                    <ChannelLink app={app} channel={ban.channel} />
+                  ),
+              },
+              {
+                title: 'Address',
+                cell: (ban) => (ban.address === null ? 'any' : <code>{ban.address}</code>),
+              },
+              {
+                title: 'Takes away',
+                cell: (ban) =>
+                  ban.privileges.map((one) => <Tag kind="bad">{one.replaceAll('_', ' ')}</Tag>),
+              },
+              {
+                title: 'Ends',
+                cell: (ban) => (ban.until_ms === null ? 'never' : <Time ms={ban.until_ms} />),
+              },
               { title: 'Why', cell: (ban) => ban.note !== '' && <Name text={ban.note} /> },
-              { title: 'By', cell: (ban) => (ban.source === 'file' ? 'the file of apps' : <Name text={ban.by ?? ''} />) },
+              {
+                title: 'By',
+                cell: (ban) =>
+                  ban.source === 'file' ? 'the file of apps' : <Name text={ban.by ?? ''} />,
+              },
               writes && {
                 title: '',
                 cell: (ban) =>
@@ -61,7 +91,10 @@ export function Bans({ app, query }: { app: string; query: URLSearchParams }) {
                       label="Lift"
                       about={`ban ${ban.id}`}
                       title="Lift this ban?"
-                      run={async () => (await api.delete(path`/apps/${app}/bans/${String(ban.id)}`), 'The ban was lifted.')}
+                      run={async () => (
+                        await api.delete(path`/apps/${app}/bans/${String(ban.id)}`),
+                        'The ban was lifted.'
+                      )}
                       done={found.reload}
                     />
                   ),
@@ -87,14 +120,29 @@ function NewBan({ app, user, done }: { app: string; user: string; done: () => vo
       fields={[
         { name: 'user_id', label: 'User', value: user },
         { name: 'channel', label: 'Channel' },
-        { name: 'address', label: 'Address', hint: 'Such as 192.0.2.7 or 192.0.2.0/24; not together with a channel.' },
+        {
+          name: 'address',
+          label: 'Address',
+          hint: 'Such as 192.0.2.7 or 192.0.2.0/24; not together with a channel.',
+        },
         {
           name: 'privilege',
           label: 'Takes away',
           type: 'select',
-          options: [['', 'login, or joining where a channel is named'], ['login', 'login'], ['join_channel', 'joining'], ['send_message', 'sending']],
+          options: [
+            ['', 'login, or joining where a channel is named'],
+            ['login', 'login'],
+            ['join_channel', 'joining'],
+            ['send_message', 'sending'],
+          ],
         },
-        { name: 'seconds', label: 'For', type: 'select', options: [...BAN_TIMES, ['', 'ever']], value: '86400' },
+        {
+          name: 'seconds',
+          label: 'For',
+          type: 'select',
+          options: [...BAN_TIMES, ['', 'ever']],
+          value: '86400',
+        },
         { name: 'note', label: 'Why', hint: 'For people, at most 500 characters.' },
       ]}
       run={async ({ privilege, seconds, ...rest }) => {

@@ -21,7 +21,12 @@ export function Channels({ app, query }: { app: string; query: URLSearchParams }
   const prefix = query.get('prefix') ?? '';
   const found = useList<ChannelRecord>(
     `channels ${app} ${prefix}`,
-    (cursor, signal) => api.get<Page<ChannelRecord>>(path`/apps/${app}/channels`, { prefix, cursor, limit: 100 }, signal),
+    (cursor, signal) =>
+      api.get<Page<ChannelRecord>>(
+        path`/apps/${app}/channels`,
+        { prefix, cursor, limit: 100 },
+        signal,
+      ),
     { everyMs: 5_000 },
   );
   return (
@@ -45,7 +50,11 @@ export function Channels({ app, query }: { app: string; query: URLSearchParams }
             rows={rows}
             id={(one) => one.name}
             more={found.more}
-            empty={prefix === '' ? 'Nobody is in a channel now.' : 'Nobody is in a channel whose name begins so.'}
+            empty={
+              prefix === ''
+                ? 'Nobody is in a channel now.'
+                : 'Nobody is in a channel whose name begins so.'
+            }
             columns={[
               { title: 'Channel', cell: (one) => <ChannelLink app={app} channel={one.name} /> },
               { title: 'Members', isNumber: true, cell: (one) => count(one.members) },
@@ -76,7 +85,12 @@ export function Channel({ app, channel }: { app: string; channel: string }) {
             </p>
             <Members app={app} channel={channel} />
             <Section title="Live">
-              <Tail app={app} keep={(event) => event.channel === channel} types="" awaited={['channel_message_events']} />
+              <Tail
+                app={app}
+                keep={(event) => event.channel === channel}
+                types=""
+                awaited={['channel_message_events']}
+              />
             </Section>
             <AttributesSection app={app} owner={['channels', channel]} />
           </>
@@ -91,7 +105,11 @@ function Members({ app, channel }: { app: string; channel: string }) {
   const members = useList<{ user: string }>(
     `members ${app} ${channel}`,
     (cursor, signal) =>
-      api.get<Page<{ user: string }>>(path`/apps/${app}/channels/${channel}/members`, { cursor, limit: 50 }, signal),
+      api.get<Page<{ user: string }>>(
+        path`/apps/${app}/channels/${channel}/members`,
+        { cursor, limit: 50 },
+        signal,
+      ),
     { everyMs: 5_000 },
   );
   return (
@@ -113,10 +131,16 @@ function Members({ app, channel }: { app: string; channel: string }) {
                     label="Remove"
                     about={one.user.slice(0, 60)}
                     title="Take this user out of the channel?"
-                    lead={<><Name text={one.user} /> is told, and may join again.</>}
+                    lead={
+                      <>
+                        <Name text={one.user} /> is told, and may join again.
+                      </>
+                    }
                     isGrave
                     run={async () => {
-                      await api.post(path`/apps/${app}/channels/${channel}/members/${one.user}/remove`);
+                      await api.post(
+                        path`/apps/${app}/channels/${channel}/members/${one.user}/remove`,
+                      );
                       return 'The user was taken out of the channel.';
                     }}
                     done={members.reload}

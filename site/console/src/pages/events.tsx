@@ -111,11 +111,26 @@ export function Tail({
         label="Events, the newest first"
         rows={lines}
         id={(event) => event.cursor + event.type}
-        empty={state === 'open' ? 'Nothing has happened yet.' : 'Nothing is shown until the stream is open.'}
+        empty={
+          state === 'open'
+            ? 'Nothing has happened yet.'
+            : 'Nothing is shown until the stream is open.'
+        }
         columns={[
-          { title: 'Time', cell: (event) => <time title={instant(event.at_ms)}>{clock(event.at_ms)}</time> },
-          { title: 'Event', cell: (event) => <Tag {...(event.type === 'gap' ? { kind: 'bad' as const } : {})}>{event.type}</Tag> },
-          { title: 'User', cell: (event) => event.user !== undefined && <UserLink app={app} user={event.user} /> },
+          {
+            title: 'Time',
+            cell: (event) => <time title={instant(event.at_ms)}>{clock(event.at_ms)}</time>,
+          },
+          {
+            title: 'Event',
+            cell: (event) => (
+              <Tag {...(event.type === 'gap' ? { kind: 'bad' as const } : {})}>{event.type}</Tag>
+            ),
+          },
+          {
+            title: 'User',
+            cell: (event) => event.user !== undefined && <UserLink app={app} user={event.user} />,
+          },
           { title: 'Where', cell: (event) => <Where app={app} event={event} /> },
           { title: 'More', cell: (event) => <More app={app} event={event} /> },
         ]}
@@ -127,14 +142,23 @@ export function Tail({
 /** Events that the app does not ask for. */
 function Unheard({ app, awaited }: { app: string; awaited: readonly string[] }) {
   const { api } = useSession();
-  const record = useLoad(`app ${app}`, (signal) => api.get<AppRecord>(path`/apps/${app}`, {}, signal));
+  const record = useLoad(`app ${app}`, (signal) =>
+    api.get<AppRecord>(path`/apps/${app}`, {}, signal),
+  );
   const settings = record.data?.settings ?? {};
   const off = awaited.filter((name) => settings[name] === false);
   if (off.length === 0) return null;
   const kinds = off.map((name) => name.replace('_message_events', ' messages')).join(' and ');
   return (
     <p class="hint">
-      {kinds} are not among the events of this app, because it has {off.map((name, at) => <>{at > 0 && ' and '}<code>{name}</code></>)} off.
+      {kinds} are not among the events of this app, because it has{' '}
+      {off.map((name, at) => (
+        <>
+          {at > 0 && ' and '}
+          <code>{name}</code>
+        </>
+      ))}{' '}
+      off.
     </p>
   );
 }
@@ -152,7 +176,9 @@ function More({ app, event }: { app: string; event: AppEvent }) {
       {event.missing !== undefined && <>{event.missing} events are missing </>}
       {event.bytes !== undefined && <>{bytes(event.bytes)} </>}
       {event.detail !== undefined && <Name text={event.detail} />}
-      {isMessage && event.id !== undefined && <a href={to(['apps', app, 'trace', event.id])}>trace</a>}
+      {isMessage && event.id !== undefined && (
+        <a href={to(['apps', app, 'trace', event.id])}>trace</a>
+      )}
     </>
   );
 }

@@ -42,13 +42,30 @@ export function Invitations({ app, query }: { app: string; query: URLSearchParam
             label="Invitations"
             rows={items.filter(fits)}
             id={(one) => one.id}
-            empty={user === '' ? 'No invitation is under way.' : 'No invitation of or to this user is under way.'}
+            empty={
+              user === ''
+                ? 'No invitation is under way.'
+                : 'No invitation of or to this user is under way.'
+            }
             columns={[
               { title: 'From', cell: (one) => <UserLink app={app} user={one.from} /> },
               { title: 'To', cell: (one) => <UserLink app={app} user={one.to} /> },
-              { title: 'State', cell: (one) => <Tag {...(one.state === 'ended' ? {} : { kind: 'good' as const })}>{one.state}</Tag> },
-              { title: 'Channel', cell: (one) => one.channel && <ChannelLink app={app} channel={one.channel} /> },
-              { title: 'Content', cell: (one) => one.content !== '' && <Name text={one.content} /> },
+              {
+                title: 'State',
+                cell: (one) => (
+                  <Tag {...(one.state === 'ended' ? {} : { kind: 'good' as const })}>
+                    {one.state}
+                  </Tag>
+                ),
+              },
+              {
+                title: 'Channel',
+                cell: (one) => one.channel && <ChannelLink app={app} channel={one.channel} />,
+              },
+              {
+                title: 'Content',
+                cell: (one) => one.content !== '' && <Name text={one.content} />,
+              },
               { title: 'Sent', cell: (one) => <Time ms={one.at_ms} /> },
               writes && {
                 title: '',
@@ -60,7 +77,10 @@ export function Invitations({ app, query }: { app: string; query: URLSearchParam
                       title="End this invitation?"
                       lead="Both sides are told that it has ended."
                       isGrave
-                      run={async () => (await api.delete(path`/apps/${app}/invitations/${one.id}`), 'The invitation was ended.')}
+                      run={async () => (
+                        await api.delete(path`/apps/${app}/invitations/${one.id}`),
+                        'The invitation was ended.'
+                      )}
                       done={found.reload}
                     />
                   ),

@@ -26,7 +26,13 @@ const EXPIRES: Field = {
   name: 'days',
   label: 'Ends',
   type: 'select',
-  options: [['', 'never by itself'], ['1', 'in a day'], ['7', 'in a week'], ['30', 'in 30 days'], ['365', 'in a year']],
+  options: [
+    ['', 'never by itself'],
+    ['1', 'in a day'],
+    ['7', 'in a week'],
+    ['30', 'in 30 days'],
+    ['365', 'in a year'],
+  ],
 };
 
 function useKeys() {
@@ -39,8 +45,14 @@ export function Keys() {
   const { isAdmin } = useSession();
   const keys = useKeys();
   return (
-    <Sheet title="Keys" lead="Who may call the server from outside. Secrets are shown once, when they are made." actions={isAdmin && <NewKey done={keys.reload} />}>
-      <Shown of={keys}>{({ items }) => <KeyTable rows={items} done={keys.reload} empty="There is no key." />}</Shown>
+    <Sheet
+      title="Keys"
+      lead="Who may call the server from outside. Secrets are shown once, when they are made."
+      actions={isAdmin && <NewKey done={keys.reload} />}
+    >
+      <Shown of={keys}>
+        {({ items }) => <KeyTable rows={items} done={keys.reload} empty="There is no key." />}
+      </Shown>
     </Sheet>
   );
 }
@@ -64,7 +76,15 @@ export function AppKeys({ app }: { app: string }) {
   );
 }
 
-function KeyTable({ rows, done, empty }: { rows: readonly Key[]; done: () => void; empty: string }) {
+function KeyTable({
+  rows,
+  done,
+  empty,
+}: {
+  rows: readonly Key[];
+  done: () => void;
+  empty: string;
+}) {
   const { api, isAdmin, me } = useSession();
   const kinds = { active: 'good', revoked: 'bad', expired: 'warn' } as const;
   return (
@@ -74,17 +94,42 @@ function KeyTable({ rows, done, empty }: { rows: readonly Key[]; done: () => voi
       id={(key) => key.id}
       empty={empty}
       columns={[
-        { title: 'Name', cell: (key) => <><Name text={key.name} />{key.id === me.name && <> <Tag>yours</Tag></>}</> },
+        {
+          title: 'Name',
+          cell: (key) => (
+            <>
+              <Name text={key.name} />
+              {key.id === me.name && (
+                <>
+                  {' '}
+                  <Tag>yours</Tag>
+                </>
+              )}
+            </>
+          ),
+        },
         { title: 'Id', cell: (key) => <code>{key.id}</code> },
         { title: 'Role', cell: (key) => key.role },
         {
           title: 'Apps',
           cell: (key) =>
-            key.apps.length === 0 ? 'all' : key.apps.map((app) => <a class="tag" href={to(['apps', app])}>{app.slice(0, 8)}…</a>),
+            key.apps.length === 0
+              ? 'all'
+              : key.apps.map((app) => (
+                  <a class="tag" href={to(['apps', app])}>
+                    {app.slice(0, 8)}…
+                  </a>
+                )),
         },
         { title: 'State', cell: (key) => <Tag kind={kinds[key.state]}>{key.state}</Tag> },
-        { title: 'Used', cell: (key) => (key.used_ms === null ? 'never' : <Time ms={key.used_ms} />) },
-        { title: 'Ends', cell: (key) => (key.expires_ms === null ? 'never' : <Time ms={key.expires_ms} />) },
+        {
+          title: 'Used',
+          cell: (key) => (key.used_ms === null ? 'never' : <Time ms={key.used_ms} />),
+        },
+        {
+          title: 'Ends',
+          cell: (key) => (key.expires_ms === null ? 'never' : <Time ms={key.expires_ms} />),
+        },
         { title: 'Old secret until', cell: (key) => <Time ms={key.old_secrets_until_ms} /> },
         isAdmin && {
           title: '',
@@ -100,11 +145,17 @@ function KeyTable({ rows, done, empty }: { rows: readonly Key[]; done: () => voi
                       name: 'overlap',
                       label: 'The old secret is good for',
                       type: 'select',
-                      options: [['86400', 'a day more'], ['3600', 'an hour more'], ['0', 'no longer: it has leaked']],
+                      options: [
+                        ['86400', 'a day more'],
+                        ['3600', 'an hour more'],
+                        ['0', 'no longer: it has leaked'],
+                      ],
                     },
                   ]}
                   run={async ({ overlap }) => {
-                    const made = await api.post<Made>(path`/keys/${key.id}/rotate`, { overlap_s: Number(overlap) });
+                    const made = await api.post<Made>(path`/keys/${key.id}/rotate`, {
+                      overlap_s: Number(overlap),
+                    });
                     return <Once label="The new text of the key." text={made.key} />;
                   }}
                   done={done}
@@ -113,9 +164,16 @@ function KeyTable({ rows, done, empty }: { rows: readonly Key[]; done: () => voi
                   label="Revoke"
                   about={key.id}
                   title={`Revoke key ${key.id}?`}
-                  lead={key.id === me.name ? 'This is the key that you are logged in with: you are logged out.' : 'Whoever uses it is refused at once.'}
+                  lead={
+                    key.id === me.name
+                      ? 'This is the key that you are logged in with: you are logged out.'
+                      : 'Whoever uses it is refused at once.'
+                  }
                   isGrave
-                  run={async () => (await api.delete(path`/keys/${key.id}`), 'The key was revoked.')}
+                  run={async () => (
+                    await api.delete(path`/keys/${key.id}`),
+                    'The key was revoked.'
+                  )}
                   done={done}
                 />
               </>
@@ -130,8 +188,15 @@ function NewKey({ app, done }: { app?: string; done: () => void }) {
   const { api } = useSession();
   const roles =
     app === undefined
-      ? ([['read', 'read: looks only'], ['app', 'app: everything about its apps'], ['admin', 'admin: everything']] as const)
-      : ([['app', 'app: everything about this app'], ['read', 'read: looks only']] as const);
+      ? ([
+          ['read', 'read: looks only'],
+          ['app', 'app: everything about its apps'],
+          ['admin', 'admin: everything'],
+        ] as const)
+      : ([
+          ['app', 'app: everything about this app'],
+          ['read', 'read: looks only'],
+        ] as const);
   return (
     <Act
       label="New key"
@@ -141,7 +206,15 @@ function NewKey({ app, done }: { app?: string; done: () => void }) {
       fields={[
         { name: 'name', label: 'Name', hint: 'Whose it is, for people.' },
         { name: 'role', label: 'Role', type: 'select', options: roles },
-        ...(app === undefined ? [{ name: 'apps', label: 'Only for apps', hint: 'Their ids, separated by commas. The role app needs some, admin has none.' }] : []),
+        ...(app === undefined
+          ? [
+              {
+                name: 'apps',
+                label: 'Only for apps',
+                hint: 'Their ids, separated by commas. The role app needs some, admin has none.',
+              },
+            ]
+          : []),
         EXPIRES,
       ]}
       run={async ({ name, role, apps = '', days }) => {

@@ -41,7 +41,9 @@ export function Login({
     event.preventDefault();
     const key = field.current?.value.trim() ?? '';
     if (!/^[\x21-\x7e]+$/.test(key)) {
-      setProblem(new Problem(0, 'form', 'This is no key.', 'A key begins with tdk_ and has no spaces.'));
+      setProblem(
+        new Problem(0, 'form', 'This is no key.', 'A key begins with tdk_ and has no spaces.'),
+      );
       field.current?.focus();
       return;
     }
@@ -92,8 +94,8 @@ export function Login({
           aria-invalid={problem !== undefined}
         />
         <p class="hint" id="key-hint">
-          The server printed one at its first start; <code>tidings key create</code> makes more. It stays in this tab
-          until you close it or log out.
+          The server printed one at its first start; <code>tidings key create</code> makes more. It
+          stays in this tab until you close it or log out.
         </p>
         {problem && <Failure problem={problem} />}
         <button type="submit" disabled={isChecking}>

@@ -10,12 +10,22 @@ type Node = Record<string, unknown> & { id: number };
 
 export function Nodes() {
   const { api } = useSession();
-  const nodes = useLoad('nodes', (signal) => api.get<Page<Node>>('/nodes', {}, signal), { everyMs: 5_000 });
-  const version = useLoad('version', (signal) => api.get<{ name: string; version: string }>('/version', {}, signal));
+  const nodes = useLoad('nodes', (signal) => api.get<Page<Node>>('/nodes', {}, signal), {
+    everyMs: 5_000,
+  });
+  const version = useLoad('version', (signal) =>
+    api.get<{ name: string; version: string }>('/version', {}, signal),
+  );
   return (
     <Sheet title="Nodes" lead={version.data && `Tidings ${version.data.version}`}>
       <Shown of={nodes}>
-        {({ items }) => items.map((node) => <Section title={`Node ${node.id}`}><Facts rows={rowsOf(node)} /></Section>)}
+        {({ items }) =>
+          items.map((node) => (
+            <Section title={`Node ${node.id}`}>
+              <Facts rows={rowsOf(node)} />
+            </Section>
+          ))
+        }
       </Shown>
     </Sheet>
   );
@@ -27,7 +37,12 @@ function rowsOf({ id: _, ...node }: Node) {
     .map(([name, value]) => [wordsOf(name), shown(name, value)] as const);
 }
 
-const WORDS: Record<string, string> = { tls: 'TLS', pid: 'Process', uptime_s: 'Running for', admin_listen: 'Health at' };
+const WORDS: Record<string, string> = {
+  tls: 'TLS',
+  pid: 'Process',
+  uptime_s: 'Running for',
+  admin_listen: 'Health at',
+};
 
 function wordsOf(name: string): string {
   const known = WORDS[name];
@@ -39,6 +54,7 @@ function wordsOf(name: string): string {
 function shown(name: string, value: unknown) {
   if (name === 'uptime_s') return span(Number(value) * 1000);
   if (name.endsWith('_bytes')) return bytes(Number(value));
-  if (typeof value === 'boolean') return <Tag kind={value ? 'good' : 'warn'}>{value ? 'yes' : 'no'}</Tag>;
+  if (typeof value === 'boolean')
+    return <Tag kind={value ? 'good' : 'warn'}>{value ? 'yes' : 'no'}</Tag>;
   return typeof value === 'object' ? <Json value={value} /> : <Name text={String(value)} />;
 }

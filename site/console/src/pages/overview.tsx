@@ -4,7 +4,16 @@ import { useLoad } from '../load';
 import { bytes, count, latency, short, span } from '../format';
 import { to } from '../router';
 import { useSession } from '../session';
-import { Plot, push, Rates, SAMPLES_MAX, Slowest, useSeries, type Histogram, type Sample } from '../ui/plot';
+import {
+  Plot,
+  push,
+  Rates,
+  SAMPLES_MAX,
+  Slowest,
+  useSeries,
+  type Histogram,
+  type Sample,
+} from '../ui/plot';
 import { Empty, Facts, Section, Sheet, Shown } from '../ui/state';
 import { Table } from '../ui/table';
 import { Name, Tag } from '../ui/text';
@@ -80,7 +89,8 @@ interface Stats {
   metrics?: Record<string, Family>;
 }
 
-const total = <T,>(rows: readonly T[], of: (row: T) => number) => rows.reduce((sum, row) => sum + of(row), 0);
+const total = <T,>(rows: readonly T[], of: (row: T) => number) =>
+  rows.reduce((sum, row) => sum + of(row), 0);
 const messagesOf = (app: AppNumbers) => app.peer_messages + app.channel_messages;
 
 export function Overview() {
@@ -104,7 +114,9 @@ function series() {
 
 function ServerOverview() {
   const { api } = useSession();
-  const apps = useLoad('apps', (signal) => api.get<{ items: AppRecord[] }>('/apps', { limit: 100 }, signal));
+  const apps = useLoad('apps', (signal) =>
+    api.get<{ items: AppRecord[] }>('/apps', { limit: 100 }, signal),
+  );
   const nameOf = (id = '') => apps.data?.items.find((app) => app.id === id)?.name || id;
   const plots = useSeries(series);
   const stats = useLoad('stats', (signal) => api.get<Stats>('/stats', {}, signal), {
@@ -113,12 +125,18 @@ function ServerOverview() {
       const at = stats.at_ms;
       const apps = [...stats.apps, stats.other_apps];
       plots.messages.add(at, total(apps, messagesOf));
-      plots.logins.add(at, total(apps, (app) => app.logins + app.resumes));
-      plots.out.add(at, total(stats.hubs, (hub) => hub.frames_sent));
+      plots.logins.add(
+        at,
+        total(apps, (app) => app.logins + app.resumes),
+      );
+      plots.out.add(
+        at,
+        total(stats.hubs, (hub) => hub.frames_sent),
+      );
       plots.written.add(at, stats.store.operations);
       push(plots.sessions, { at_ms: at, value: total(stats.hubs, (hub) => hub.sessions) });
-      const [requests, writes] = ['tidings_request_seconds', 'tidings_message_write_seconds'].map((name) =>
-        histogramOf(stats, name),
+      const [requests, writes] = ['tidings_request_seconds', 'tidings_message_write_seconds'].map(
+        (name) => histogramOf(stats, name),
       );
       if (requests) plots.requests.add(at, requests);
       if (writes) plots.writes.add(at, writes);
@@ -126,7 +144,10 @@ function ServerOverview() {
     },
   });
   return (
-    <Sheet title="Overview" lead={`Live: asked every ${LIVE_MS / 1000} s; the plots hold up to ${(SAMPLES_MAX * LIVE_MS) / 60_000} minutes.`}>
+    <Sheet
+      title="Overview"
+      lead={`Live: asked every ${LIVE_MS / 1000} s; the plots hold up to ${(SAMPLES_MAX * LIVE_MS) / 60_000} minutes.`}
+    >
       <Shown of={stats}>
         {(stats) => (
           <>
@@ -139,13 +160,15 @@ function ServerOverview() {
               .filter(([, is]) => is > 0)
               .map(([reason]) => (
                 <p class="notice bad" role="alert">
-                  Trouble: {reason.replaceAll('_', ' ')}. The guide’s page “Runbooks” says what to do.
+                  Trouble: {reason.replaceAll('_', ' ')}. The guide’s page “Runbooks” says what to
+                  do.
                 </p>
               ))}
             {stats.store_accepts !== 'everything' && (
               <p class="notice bad" role="alert">
-                The store accepts {stats.store_accepts === 'deletions' ? 'deletions only' : 'nothing'}: messages to
-                be stored, attributes and files are refused. The page of nodes says why.
+                The store accepts{' '}
+                {stats.store_accepts === 'deletions' ? 'deletions only' : 'nothing'}: messages to be
+                stored, attributes and files are refused. The page of nodes says why.
               </p>
             )}
             <div class="plots">
@@ -164,7 +187,10 @@ function ServerOverview() {
                 ['Connections', count(total(stats.hubs, (hub) => hub.connections))],
                 ['of them legacy', count(total(stats.hubs, (hub) => hub.legacy_connections))],
                 // One with members on several hubs is one.
-                ['Channels', count(total(Object.values(sums(stats, 'tidings_channels', 'app')), (of) => of))],
+                [
+                  'Channels',
+                  count(total(Object.values(sums(stats, 'tidings_channels', 'app')), (of) => of)),
+                ],
                 ['Kept for clients', bytes(total(stats.hubs, (hub) => hub.replay_bytes))],
                 ['Waiting for the store', count(stats.store.queued_operations)],
                 ['Refused by the store', count(stats.store.refused)],
@@ -186,11 +212,22 @@ function ServerOverview() {
                 id={(app) => app.app ?? ''}
                 empty="No app has had a login since the start."
                 columns={[
-                  { title: 'App', cell: (app) => <a href={to(['apps', app.app ?? ''])}><Name text={nameOf(app.app)} /></a> },
+                  {
+                    title: 'App',
+                    cell: (app) => (
+                      <a href={to(['apps', app.app ?? ''])}>
+                        <Name text={nameOf(app.app)} />
+                      </a>
+                    ),
+                  },
                   { title: 'Logins', isNumber: true, cell: (app) => count(app.logins) },
                   { title: 'Resumes', isNumber: true, cell: (app) => count(app.resumes) },
                   { title: 'To users', isNumber: true, cell: (app) => count(app.peer_messages) },
-                  { title: 'To channels', isNumber: true, cell: (app) => count(app.channel_messages) },
+                  {
+                    title: 'To channels',
+                    isNumber: true,
+                    cell: (app) => count(app.channel_messages),
+                  },
                 ]}
               />
             </Section>
@@ -208,7 +245,11 @@ function ServerOverview() {
                   { title: 'Frames in', isNumber: true, cell: (hub) => short(hub.frames_received) },
                   { title: 'Frames out', isNumber: true, cell: (hub) => short(hub.frames_sent) },
                   { title: 'Kept', isNumber: true, cell: (hub) => bytes(hub.replay_bytes) },
-                  { title: 'Longest turn', isNumber: true, cell: (hub) => `${hub.longest_turn_ms} ms` },
+                  {
+                    title: 'Longest turn',
+                    isNumber: true,
+                    cell: (hub) => `${hub.longest_turn_ms} ms`,
+                  },
                 ]}
               />
             </Section>
@@ -223,7 +264,12 @@ function ServerOverview() {
 /** Everything that `/metrics` has, for whoever looks for one figure. */
 function Metrics({ families }: { families: Record<string, Family> }) {
   const rows = Object.entries(families).flatMap(([name, family]) =>
-    family.samples.map((sample, index) => ({ id: `${name}-${index}`, name, help: family.help, ...sample })),
+    family.samples.map((sample, index) => ({
+      id: `${name}-${index}`,
+      name,
+      help: family.help,
+      ...sample,
+    })),
   );
   return (
     <details class="section">
@@ -237,7 +283,12 @@ function Metrics({ families }: { families: Record<string, Family> }) {
           { title: 'Name', cell: (row) => <code title={row.help}>{row.name}</code> },
           {
             title: 'Of',
-            cell: (row) => Object.entries(row.labels).map(([name, value]) => <Tag>{name}=<Name text={value} /></Tag>),
+            cell: (row) =>
+              Object.entries(row.labels).map(([name, value]) => (
+                <Tag>
+                  {name}=<Name text={value} />
+                </Tag>
+              )),
           },
           { title: 'Value', isNumber: true, cell: (row) => figure(row.value) },
         ]}
@@ -249,15 +300,22 @@ function Metrics({ families }: { families: Record<string, Family> }) {
 /** Of a histogram, how many and how long on the average. */
 function figure(value: number | Histogram): string {
   if (typeof value === 'number') return short(value);
-  return value.count === 0 ? '0' : `${count(value.count)}, ${latency(value.sum / value.count)} each`;
+  return value.count === 0
+    ? '0'
+    : `${count(value.count)}, ${latency(value.sum / value.count)} each`;
 }
 
 /** Whoever does not see the whole server sees the apps of the key. */
 function AppsOverview() {
   const { api, me } = useSession();
-  const apps = useLoad('apps', (signal) => api.get<{ items: AppRecord[] }>('/apps', { limit: 100 }, signal));
+  const apps = useLoad('apps', (signal) =>
+    api.get<{ items: AppRecord[] }>('/apps', { limit: 100 }, signal),
+  );
   return (
-    <Sheet title="Overview" lead={`What your key reaches: ${me.apps?.length === 1 ? 'one app' : `${me.apps?.length ?? 'all'} apps`}. Figures of the whole server need a key for all apps.`}>
+    <Sheet
+      title="Overview"
+      lead={`What your key reaches: ${me.apps?.length === 1 ? 'one app' : `${me.apps?.length ?? 'all'} apps`}. Figures of the whole server need a key for all apps.`}
+    >
       <Shown of={apps}>
         {({ items }) =>
           items.length === 0 ? (
@@ -268,12 +326,20 @@ function AppsOverview() {
                 <Section
                   key={app.id}
                   title={<Name text={app.name === '' ? app.id : app.name} />}
-                  actions={<a class="button plain" href={to(['apps', app.id])}>Open</a>}
+                  actions={
+                    <a class="button plain" href={to(['apps', app.id])}>
+                      Open
+                    </a>
+                  }
                 >
                   <Use app={app.id} />
                 </Section>
               ))}
-              {items.length > 12 && <p><a href={to(['apps'])}>All {items.length} apps</a></p>}
+              {items.length > 12 && (
+                <p>
+                  <a href={to(['apps'])}>All {items.length} apps</a>
+                </p>
+              )}
             </>
           )
         }
@@ -312,21 +378,28 @@ export function Use({ app }: { app: string }) {
     logins: new Rates(),
     sessions: [] as Sample[],
   }));
-  const stats = useLoad(`stats ${app}`, (signal) => api.get<AppStats>(path`/apps/${app}/stats`, {}, signal), {
-    everyMs: LIVE_MS,
-    onData: ({ at_ms: at, messages, logins, sessions }) => {
-      plots.messages.add(at, messages.peer.sent + messages.channel.sent);
-      plots.deliveries.add(at, messages.peer.delivered + messages.channel.delivered);
-      plots.logins.add(at, logins.native + logins.legacy + logins.resumed);
-      push(plots.sessions, { at_ms: at, value: sessions });
+  const stats = useLoad(
+    `stats ${app}`,
+    (signal) => api.get<AppStats>(path`/apps/${app}/stats`, {}, signal),
+    {
+      everyMs: LIVE_MS,
+      onData: ({ at_ms: at, messages, logins, sessions }) => {
+        plots.messages.add(at, messages.peer.sent + messages.channel.sent);
+        plots.deliveries.add(at, messages.peer.delivered + messages.channel.delivered);
+        plots.logins.add(at, logins.native + logins.legacy + logins.resumed);
+        push(plots.sessions, { at_ms: at, value: sessions });
+      },
     },
-  });
+  );
   return (
     <Shown of={stats} missing="The server has no figures of this app.">
       {(stats) => (
         <>
           {!stats.is_counted && (
-            <Empty>More apps have been used than the server counts one by one: the figures of this one are among the others’.</Empty>
+            <Empty>
+              More apps have been used than the server counts one by one: the figures of this one
+              are among the others’.
+            </Empty>
           )}
           <div class="plots">
             <Plot title="Messages" unit=" /s" samples={plots.messages.samples} />
@@ -344,7 +417,12 @@ export function Use({ app }: { app: string }) {
               ['Logins, legacy', count(stats.logins.legacy)],
               ['Tokens near their end', count(stats.tokens_near_expiry)],
               ['Files', bytes(stats.media_bytes)],
-              ['Webhooks on, failing, off', [stats.webhooks.on, stats.webhooks.failing, stats.webhooks.off].map(count).join(', ')],
+              [
+                'Webhooks on, failing, off',
+                [stats.webhooks.on, stats.webhooks.failing, stats.webhooks.off]
+                  .map(count)
+                  .join(', '),
+              ],
               ['Dead letters', count(stats.webhooks.dead_letters)],
             ]}
           />

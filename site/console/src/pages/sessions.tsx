@@ -28,15 +28,24 @@ export interface SessionRecord {
 
 export function Sessions({ app, query }: { app: string; query: URLSearchParams }) {
   const { api } = useSession();
-  const [user, channel, protocol] = ['user', 'channel', 'protocol'].map((name) => query.get(name) ?? '');
+  const [user, channel, protocol] = ['user', 'channel', 'protocol'].map(
+    (name) => query.get(name) ?? '',
+  );
   const found = useList<SessionRecord>(
     `sessions ${app} ${query}`,
     (cursor, signal) =>
-      api.get<Page<SessionRecord>>(path`/apps/${app}/sessions`, { user, channel, protocol, cursor, limit: 50 }, signal),
+      api.get<Page<SessionRecord>>(
+        path`/apps/${app}/sessions`,
+        { user, channel, protocol, cursor, limit: 50 },
+        signal,
+      ),
     { everyMs: 5_000 },
   );
   return (
-    <Sheet title="Users and sessions" lead="Who is connected now, or can still come back to a session.">
+    <Sheet
+      title="Users and sessions"
+      lead="Who is connected now, or can still come back to a session."
+    >
       <div class="filters">
         <Filter
           submit="Open"
@@ -52,7 +61,11 @@ export function Sessions({ app, query }: { app: string; query: URLSearchParams }
               label: 'Only by',
               type: 'select',
               value: protocol ?? '',
-              options: [['', 'any protocol'], ['native', 'native'], ['legacy', 'legacy']],
+              options: [
+                ['', 'any protocol'],
+                ['native', 'native'],
+                ['legacy', 'legacy'],
+              ],
             },
           ]}
           apply={(values) => go(['apps', app, 'users'], values)}
@@ -99,12 +112,26 @@ export function SessionTable({
       columns={[
         !ofOne && { title: 'User', cell: (one) => <UserLink app={app} user={one.user} /> },
         { title: 'State', cell: (one) => <SessionState of={one} /> },
-        { title: 'Client', cell: (one) => <><Tag>{one.protocol}</Tag> <Name text={one.sdk_version ?? ''} chars={40} /></> },
+        {
+          title: 'Client',
+          cell: (one) => (
+            <>
+              <Tag>{one.protocol}</Tag> <Name text={one.sdk_version ?? ''} chars={40} />
+            </>
+          ),
+        },
         { title: 'Address', cell: (one) => (one.address ? <code>{one.address}</code> : '–') },
         { title: 'Since', cell: (one) => <Time ms={one.since_ms} /> },
         { title: 'Heard', cell: (one) => <Time ms={one.last_seen_ms} /> },
         { title: 'Channels', isNumber: true, cell: (one) => count(one.channels) },
-        { title: 'Queue', isNumber: true, cell: (one) => (one.queue_messages === 0 ? '0' : `${count(one.queue_messages)} (${bytes(one.queue_bytes)})`) },
+        {
+          title: 'Queue',
+          isNumber: true,
+          cell: (one) =>
+            one.queue_messages === 0
+              ? '0'
+              : `${count(one.queue_messages)} (${bytes(one.queue_bytes)})`,
+        },
         { title: 'Token ends', cell: (one) => <Time ms={one.token_ends_ms} /> },
         writes && { title: '', cell: (one) => <EndSession app={app} session={one} done={done} /> },
       ]}
@@ -117,16 +144,31 @@ function SessionState({ of }: { of: SessionRecord }) {
   return <Tag kind={of.state === 'online' ? 'good' : 'warn'}>{of.state}</Tag>;
 }
 
-function EndSession({ app, session, done }: { app: string; session: SessionRecord; done: () => void }) {
+function EndSession({
+  app,
+  session,
+  done,
+}: {
+  app: string;
+  session: SessionRecord;
+  done: () => void;
+}) {
   const { api } = useSession();
   return (
     <Act
       label="Disconnect"
       about={session.user.slice(0, 60)}
       title="End this session?"
-      lead={<>Of <Name text={session.user} />. Its client is told to stay away, but may log in again.</>}
+      lead={
+        <>
+          Of <Name text={session.user} />. Its client is told to stay away, but may log in again.
+        </>
+      }
       isGrave
-      run={async () => (await api.delete(path`/apps/${app}/sessions/${session.id}`), 'The session was ended.')}
+      run={async () => (
+        await api.delete(path`/apps/${app}/sessions/${session.id}`),
+        'The session was ended.'
+      )}
       done={done}
     />
   );

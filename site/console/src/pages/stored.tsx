@@ -31,11 +31,15 @@ interface Which {
 
 export function Stored({ app, query }: { app: string; query: URLSearchParams }) {
   const { api } = useSession();
-  const [channel = '', one = '', other = '', waiting = ''] = ['channel', 'one', 'other', 'waiting'].map(
-    (name) => query.get(name) ?? '',
-  );
+  const [channel = '', one = '', other = '', waiting = ''] = [
+    'channel',
+    'one',
+    'other',
+    'waiting',
+  ].map((name) => query.get(name) ?? '');
   const history = (of: Record<string, string>): Pick<Which, 'load' | 'remove' | 'removing'> => ({
-    load: (after, signal) => api.get(path`/apps/${app}/history`, { ...of, after, limit: 50 }, signal),
+    load: (after, signal) =>
+      api.get(path`/apps/${app}/history`, { ...of, after, limit: 50 }, signal),
     remove: () => api.delete(path`/apps/${app}/history`, of),
     removing: 'The whole history is deleted, for everybody.',
   });
@@ -45,14 +49,16 @@ export function Stored({ app, query }: { app: string; query: URLSearchParams }) 
     return history({ users: `${first},${second}` });
   };
   let which: Which | undefined;
-  if (channel !== '') which = { title: 'History of a channel', key: `c ${channel}`, ...history({ channel }) };
+  if (channel !== '')
+    which = { title: 'History of a channel', key: `c ${channel}`, ...history({ channel }) };
   else if (one !== '' && other !== '')
     which = { title: 'History of two users', key: `u ${one},${other}`, ...historyOf(one, other) };
   else if (waiting !== '')
     which = {
       title: 'Messages that wait for a user',
       key: `w ${waiting}`,
-      load: (cursor, signal) => api.get(path`/apps/${app}/users/${waiting}/offline`, { cursor, limit: 50 }, signal),
+      load: (cursor, signal) =>
+        api.get(path`/apps/${app}/users/${waiting}/offline`, { cursor, limit: 50 }, signal),
       remove: () => api.delete(path`/apps/${app}/users/${waiting}/offline`),
       removing: 'The user never gets these messages.',
     };
@@ -64,7 +70,9 @@ export function Stored({ app, query }: { app: string; query: URLSearchParams }) 
       <div class="filters">
         <Filter
           submit="Look"
-          fields={[{ name: 'channel', label: 'History of channel', value: channel, isRequired: true }]}
+          fields={[
+            { name: 'channel', label: 'History of channel', value: channel, isRequired: true },
+          ]}
           apply={(values) => go(['apps', app, 'stored'], values)}
         />
         <Filter
@@ -77,11 +85,17 @@ export function Stored({ app, query }: { app: string; query: URLSearchParams }) 
         />
         <Filter
           submit="Look"
-          fields={[{ name: 'waiting', label: 'Waiting for user', value: waiting, isRequired: true }]}
+          fields={[
+            { name: 'waiting', label: 'Waiting for user', value: waiting, isRequired: true },
+          ]}
           apply={(values) => go(['apps', app, 'stored'], values)}
         />
       </div>
-      {which ? <Messages key={which.key} app={app} which={which} /> : <Empty>Say whose messages you want to see.</Empty>}
+      {which ? (
+        <Messages key={which.key} app={app} which={which} />
+      ) : (
+        <Empty>Say whose messages you want to see.</Empty>
+      )}
     </Sheet>
   );
 }

@@ -15,19 +15,25 @@ export function Tokens({ app, query }: { app: string; query: URLSearchParams }) 
   const { writes } = useSession();
   const user = query.get('user') ?? '';
   return (
-    <Sheet title="Tokens" lead="Why does this token not let its user in? Paste it here; it is not kept.">
+    <Sheet
+      title="Tokens"
+      lead="Why does this token not let its user in? Paste it here; it is not kept."
+    >
       {writes ? (
         <>
           <Inspect app={app} />
           <Section title="Issue and take back" actions={<TokenActions app={app} user={user} />}>
             <p>
-              The server issues tokens only where the app’s setting <code>issue_tokens</code> allows it. Taking back is
-              for every token that was issued before a time; sessions that they let in end.
+              The server issues tokens only where the app’s setting <code>issue_tokens</code> allows
+              it. Taking back is for every token that was issued before a time; sessions that they
+              let in end.
             </p>
           </Section>
         </>
       ) : (
-        <Empty>A key that only reads cannot use the token tool: it needs the role app or admin.</Empty>
+        <Empty>
+          A key that only reads cannot use the token tool: it needs the role app or admin.
+        </Empty>
       )}
     </Sheet>
   );
@@ -60,14 +66,21 @@ function Inspect({ app }: { app: string }) {
     <Section title="Inspect">
       <form class="wide" onSubmit={(event) => void send(event)}>
         <Input field={{ name: 'token', label: 'Token', type: 'area', isRequired: true }} />
-        <Input field={{ name: 'user', label: 'Who would log in with it', hint: 'Empty: whom it names.' }} />
+        <Input
+          field={{ name: 'user', label: 'Who would log in with it', hint: 'Empty: whom it names.' }}
+        />
         <button type="submit">Inspect</button>
       </form>
       {problem && <Failure problem={problem} />}
       {found && (
         <div role="status">
           {found.check && (
-            <Facts rows={[['Verdict', <Tag kind={isGood ? 'good' : 'bad'}>{found.check.verdict}</Tag>], ['Why', <Name text={found.check.text} chars={400} />]]} />
+            <Facts
+              rows={[
+                ['Verdict', <Tag kind={isGood ? 'good' : 'bad'}>{found.check.verdict}</Tag>],
+                ['Why', <Name text={found.check.text} chars={400} />],
+              ]}
+            />
           )}
           <Json value={found} />
         </div>
@@ -86,14 +99,26 @@ function TokenActions({ app, user }: { app: string; user: string }) {
         title="Issue a token"
         fields={[
           { name: 'user_id', label: 'For user', value: user, isRequired: true },
-          { name: 'ttl', label: 'Good for, in seconds', type: 'number', value: '3600', isRequired: true, hint: '1 to 86,400' },
+          {
+            name: 'ttl',
+            label: 'Good for, in seconds',
+            type: 'number',
+            value: '3600',
+            isRequired: true,
+            hint: '1 to 86,400',
+          },
         ]}
         run={async ({ user_id, ttl }) => {
-          const made = await api.post<{ token: string; expires_ms: number }>(path`/apps/${app}/tokens`, { user_id, ttl: Number(ttl) });
+          const made = await api.post<{ token: string; expires_ms: number }>(
+            path`/apps/${app}/tokens`,
+            { user_id, ttl: Number(ttl) },
+          );
           return (
             <>
               <Once label="The token." text={made.token} />
-              <p>It ends <Time ms={made.expires_ms} />.</p>
+              <p>
+                It ends <Time ms={made.expires_ms} />.
+              </p>
             </>
           );
         }}
@@ -103,7 +128,10 @@ function TokenActions({ app, user }: { app: string; user: string }) {
         title="Take a token back"
         isGrave
         fields={[{ name: 'token', label: 'Token', type: 'area', isRequired: true }]}
-        run={async ({ token = '' }) => (await revoke({ token: token.trim() }), 'The token is good no longer.')}
+        run={async ({ token = '' }) => (
+          await revoke({ token: token.trim() }),
+          'The token is good no longer.'
+        )}
       />
       <Act
         label="Take a user’s back"
@@ -111,15 +139,23 @@ function TokenActions({ app, user }: { app: string; user: string }) {
         lead="Those issued until now. The user needs a new token to log in."
         isGrave
         fields={[{ name: 'user_id', label: 'User', value: user, isRequired: true }]}
-        run={async ({ user_id }) => (await revoke({ user_id }), 'The tokens of this user are good no longer.')}
+        run={async ({ user_id }) => (
+          await revoke({ user_id }),
+          'The tokens of this user are good no longer.'
+        )}
       />
       <Act
         label="Take everybody’s back"
         title="Take everybody’s tokens back?"
         lead="Every session of the app ends, and everybody needs a new token."
         isGrave
-        fields={[{ name: 'sure', label: 'End every session of the app', type: 'check', isRequired: true }]}
-        run={async () => (await revoke({ everybody: true }), 'All tokens issued until now are good no longer.')}
+        fields={[
+          { name: 'sure', label: 'End every session of the app', type: 'check', isRequired: true },
+        ]}
+        run={async () => (
+          await revoke({ everybody: true }),
+          'All tokens issued until now are good no longer.'
+        )}
       />
     </>
   );

@@ -36,14 +36,28 @@ interface Step {
 
 const NO_TRACER = 'This version of the server does not trace messages.';
 
-export function Trace({ app, query, message }: { app: string; query: URLSearchParams; message: string | undefined }) {
+export function Trace({
+  app,
+  query,
+  message,
+}: {
+  app: string;
+  query: URLSearchParams;
+  message: string | undefined;
+}) {
   const user = query.get('user') ?? '';
   const channel = query.get('channel') ?? '';
   return (
     <Sheet
       title="Message tracer"
       lead="While it is on, the server notes the whole way of each message: accepted, ordered, given, written, confirmed."
-      actions={message === undefined ? undefined : <a class="button plain" href={to(['apps', app, 'trace'])}>All traced messages</a>}
+      actions={
+        message === undefined ? undefined : (
+          <a class="button plain" href={to(['apps', app, 'trace'])}>
+            All traced messages
+          </a>
+        )
+      }
     >
       <div class="filters">
         <Filter
@@ -76,9 +90,13 @@ export function Trace({ app, query, message }: { app: string; query: URLSearchPa
 
 function Rules({ app, user, channel }: { app: string; user: string; channel: string }) {
   const { api, writes } = useSession();
-  const rules = useLoad(`traces ${app}`, (signal) => api.get<Page<TraceRule>>(path`/apps/${app}/traces`, {}, signal), {
-    everyMs: 5_000,
-  });
+  const rules = useLoad(
+    `traces ${app}`,
+    (signal) => api.get<Page<TraceRule>>(path`/apps/${app}/traces`, {}, signal),
+    {
+      everyMs: 5_000,
+    },
+  );
   return (
     <Section
       title="On now"
@@ -94,10 +112,20 @@ function Rules({ app, user, channel }: { app: string; user: string; channel: str
             fields={[
               { name: 'user', label: 'User', value: user },
               { name: 'channel', label: 'Channel', value: channel },
-              { name: 'minutes', label: 'Minutes', type: 'number', value: '10', isRequired: true, hint: '1 to 60' },
+              {
+                name: 'minutes',
+                label: 'Minutes',
+                type: 'number',
+                value: '10',
+                isRequired: true,
+                hint: '1 to 60',
+              },
             ]}
             run={async ({ user = '', channel = '', minutes }) => {
-              const of = { ...(user === '' ? {} : { user }), ...(channel === '' ? {} : { channel }) };
+              const of = {
+                ...(user === '' ? {} : { user }),
+                ...(channel === '' ? {} : { channel }),
+              };
               await api.post(path`/apps/${app}/traces`, { ...of, minutes: Number(minutes) });
               return 'The tracer is on.';
             }}
@@ -123,7 +151,10 @@ function Rules({ app, user, channel }: { app: string; user: string; channel: str
                     label="Stop"
                     about={`trace ${rule.id}`}
                     title="Stop this trace?"
-                    run={async () => (await api.delete(path`/apps/${app}/traces/${rule.id}`), 'The trace was stopped.')}
+                    run={async () => (
+                      await api.delete(path`/apps/${app}/traces/${rule.id}`),
+                      'The trace was stopped.'
+                    )}
                     done={rules.reload}
                   />
                 ),
@@ -146,7 +177,12 @@ function Messages({ app, user, channel }: { app: string; user: string; channel: 
   const { api } = useSession();
   const found = useLoad(
     `traced ${app} ${user} ${channel}`,
-    (signal) => api.get<Page<TracedMessage>>(path`/apps/${app}/traces/messages`, { user, channel, limit: 100 }, signal),
+    (signal) =>
+      api.get<Page<TracedMessage>>(
+        path`/apps/${app}/traces/messages`,
+        { user, channel, limit: 100 },
+        signal,
+      ),
     { everyMs: 3_000 },
   );
   return (
@@ -161,8 +197,23 @@ function Messages({ app, user, channel }: { app: string; user: string; channel: 
             columns={[
               { title: 'Time', cell: (one) => <Time ms={one.at_ms} /> },
               { title: 'From', cell: (one) => <UserLink app={app} user={one.from} /> },
-              { title: 'To', cell: (one) => (one.channel ? <ChannelLink app={app} channel={one.channel} /> : one.user && <UserLink app={app} user={one.user} />) },
-              { title: 'Message', cell: (one) => <a href={to(['apps', app, 'trace', one.message_id])}><Name text={one.message_id} chars={40} /></a> },
+              {
+                title: 'To',
+                cell: (one) =>
+                  one.channel ? (
+                    <ChannelLink app={app} channel={one.channel} />
+                  ) : (
+                    one.user && <UserLink app={app} user={one.user} />
+                  ),
+              },
+              {
+                title: 'Message',
+                cell: (one) => (
+                  <a href={to(['apps', app, 'trace', one.message_id])}>
+                    <Name text={one.message_id} chars={40} />
+                  </a>
+                ),
+              },
             ]}
           />
         )}
@@ -176,11 +227,26 @@ const BAD_STEPS = ['gap', 'refused', 'dropped'];
 function Inspector({ app, message }: { app: string; message: string }) {
   const { api } = useSession();
   const found = useLoad(`trace ${app} ${message}`, (signal) =>
-    api.get<{ steps: Step[]; complete: boolean }>(path`/apps/${app}/traces/messages/${message}`, {}, signal),
+    api.get<{ steps: Step[]; complete: boolean }>(
+      path`/apps/${app}/traces/messages/${message}`,
+      {},
+      signal,
+    ),
   );
   return (
-    <Section title="The way of one message" actions={<button type="button" class="plain" onClick={found.reload}>Look again</button>}>
-      <p><code class="id"><Name text={message} /></code></p>
+    <Section
+      title="The way of one message"
+      actions={
+        <button type="button" class="plain" onClick={found.reload}>
+          Look again
+        </button>
+      }
+    >
+      <p>
+        <code class="id">
+          <Name text={message} />
+        </code>
+      </p>
       <Shown
         of={found}
         missing="Nothing is known of this message: it was not traced, its steps have made room for newer ones, or this server has no tracer. Switch the tracer on, and let the message be sent again."
@@ -196,11 +262,33 @@ function Inspector({ app, message }: { app: string; message: string }) {
                 id={(step) => String(step.index)}
                 empty=""
                 columns={[
-                  { title: 'Time', cell: (step) => <time title={instant(step.at_ms)}>{clock(step.at_ms)}</time> },
-                  { title: 'After', isNumber: true, cell: (step) => `+${span(step.at_ms - steps[0]!.at_ms)}` },
-                  { title: 'Step', cell: (step) => <Tag kind={BAD_STEPS.includes(step.step) ? 'bad' : 'good'}>{step.step.replaceAll('_', ' ')}</Tag> },
+                  {
+                    title: 'Time',
+                    cell: (step) => <time title={instant(step.at_ms)}>{clock(step.at_ms)}</time>,
+                  },
+                  {
+                    title: 'After',
+                    isNumber: true,
+                    cell: (step) => `+${span(step.at_ms - steps[0]!.at_ms)}`,
+                  },
+                  {
+                    title: 'Step',
+                    cell: (step) => (
+                      <Tag kind={BAD_STEPS.includes(step.step) ? 'bad' : 'good'}>
+                        {step.step.replaceAll('_', ' ')}
+                      </Tag>
+                    ),
+                  },
                   { title: 'Hub', isNumber: true, cell: (step) => step.hub },
-                  { title: 'Whom', cell: (step) => (step.user ? <UserLink app={app} user={step.user} /> : step.channel && <ChannelLink app={app} channel={step.channel} />) },
+                  {
+                    title: 'Whom',
+                    cell: (step) =>
+                      step.user ? (
+                        <UserLink app={app} user={step.user} />
+                      ) : (
+                        step.channel && <ChannelLink app={app} channel={step.channel} />
+                      ),
+                  },
                   { title: 'Members', isNumber: true, cell: (step) => step.members ?? '' },
                   { title: 'More', cell: (step) => step.detail && <Name text={step.detail} /> },
                 ]}

@@ -17,7 +17,11 @@ interface UserRecord {
   channels: string[];
 }
 
-const REASON: Field = { name: 'reason', label: 'Why', hint: 'For the audit log and the list of bans.' };
+const REASON: Field = {
+  name: 'reason',
+  label: 'Why',
+  hint: 'For the audit log and the list of bans.',
+};
 
 /** For how long a ban lasts, as forms offer it. */
 export const BAN_TIMES = [
@@ -30,9 +34,13 @@ export const BAN_TIMES = [
 
 export function User({ app, user }: { app: string; user: string }) {
   const { api, writes } = useSession();
-  const found = useLoad(`user ${app} ${user}`, (signal) => api.get<UserRecord>(path`/apps/${app}/users/${user}`, {}, signal), {
-    everyMs: 5_000,
-  });
+  const found = useLoad(
+    `user ${app} ${user}`,
+    (signal) => api.get<UserRecord>(path`/apps/${app}/users/${user}`, {}, signal),
+    {
+      everyMs: 5_000,
+    },
+  );
   return (
     <Sheet
       title={<Name text={user} />}
@@ -50,7 +58,9 @@ export function User({ app, user }: { app: string; user: string }) {
               ]}
             />
             <p class="links">
-              <a href={to(['apps', app, 'stored'], { waiting: user })}>Messages that wait for this user</a>
+              <a href={to(['apps', app, 'stored'], { waiting: user })}>
+                Messages that wait for this user
+              </a>
               <a href={to(['apps', app, 'trace'], { user })}>Trace this user’s messages</a>
               <a href={to(['apps', app, 'events'], { user })}>Events of this user</a>
               <a href={to(['apps', app, 'bans'], { user })}>Bans</a>
@@ -88,7 +98,10 @@ export function User({ app, user }: { app: string; user: string }) {
 function UserActions({ app, user, done }: { app: string; user: string; done: () => void }) {
   const { api, isAdmin } = useSession();
   const end = async (body: object) => {
-    const { ended } = await api.post<{ ended: number }>(path`/apps/${app}/users/${user}/disconnect`, body);
+    const { ended } = await api.post<{ ended: number }>(
+      path`/apps/${app}/users/${user}/disconnect`,
+      body,
+    );
     return ended === 1 ? '1 session was ended' : `${ended} sessions were ended`;
   };
   return (
@@ -107,7 +120,10 @@ function UserActions({ app, user, done }: { app: string; user: string; done: () 
         title="Ban this user?"
         lead="All sessions end, and new logins are refused for the time. The page of bans has finer rules."
         isGrave
-        fields={[{ name: 'seconds', label: 'For', type: 'select', options: BAN_TIMES, value: '86400' }, REASON]}
+        fields={[
+          { name: 'seconds', label: 'For', type: 'select', options: BAN_TIMES, value: '86400' },
+          REASON,
+        ]}
         run={async ({ reason, seconds }) => {
           // The ban itself ends the sessions, so that none may be left to end.
           await end({ reason, ban_seconds: Number(seconds) });

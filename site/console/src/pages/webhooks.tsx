@@ -50,11 +50,19 @@ const lines = (text = '') => text.split(/[\s,]+/).filter((one) => one !== '');
 
 export function Webhooks({ app }: { app: string }) {
   const { api, writes } = useSession();
-  const found = useLoad(`webhooks ${app}`, (signal) => api.get<Page<Subscription>>(path`/apps/${app}/webhooks`, {}, signal), {
-    everyMs: 5_000,
-  });
+  const found = useLoad(
+    `webhooks ${app}`,
+    (signal) => api.get<Page<Subscription>>(path`/apps/${app}/webhooks`, {}, signal),
+    {
+      everyMs: 5_000,
+    },
+  );
   return (
-    <Sheet title="Webhooks" lead="Where the events of the app are posted." actions={writes && <NewWebhook app={app} done={found.reload} />}>
+    <Sheet
+      title="Webhooks"
+      lead="Where the events of the app are posted."
+      actions={writes && <NewWebhook app={app} done={found.reload} />}
+    >
       <Shown of={found}>
         {({ items }) => (
           <Table
@@ -63,11 +71,30 @@ export function Webhooks({ app }: { app: string }) {
             id={(one) => one.id}
             empty="There is none."
             columns={[
-              { title: 'To', cell: (one) => <a href={to(['apps', app, 'webhooks', one.id])}><Name text={one.url} /></a> },
+              {
+                title: 'To',
+                cell: (one) => (
+                  <a href={to(['apps', app, 'webhooks', one.id])}>
+                    <Name text={one.url} />
+                  </a>
+                ),
+              },
               { title: 'State', cell: (one) => <State of={one} /> },
-              { title: 'Events', cell: (one) => one.events.map((event) => <Tag><Name text={event} /></Tag>) },
+              {
+                title: 'Events',
+                cell: (one) =>
+                  one.events.map((event) => (
+                    <Tag>
+                      <Name text={event} />
+                    </Tag>
+                  )),
+              },
               { title: 'Delivered', isNumber: true, cell: (one) => count(one.status.delivered) },
-              { title: 'Failed attempts', isNumber: true, cell: (one) => count(one.status.failed_attempts) },
+              {
+                title: 'Failed attempts',
+                isNumber: true,
+                cell: (one) => count(one.status.failed_attempts),
+              },
               { title: 'Dead letters', isNumber: true, cell: (one) => count(one.dead_letters) },
             ]}
           />
@@ -78,7 +105,12 @@ export function Webhooks({ app }: { app: string }) {
 }
 
 function State({ of }: { of: Subscription }) {
-  if (!of.enabled) return <><Tag kind="bad">off</Tag> {of.off_reason && <Name text={of.off_reason} />}</>;
+  if (!of.enabled)
+    return (
+      <>
+        <Tag kind="bad">off</Tag> {of.off_reason && <Name text={of.off_reason} />}
+      </>
+    );
   if (of.status.failing) return <Tag kind="warn">failing</Tag>;
   return <Tag kind="good">on</Tag>;
 }
@@ -93,9 +125,23 @@ function NewWebhook({ app, done }: { app: string; done: () => void }) {
       submit="Make it"
       fields={[
         { name: 'url', label: 'Address', value: 'https://', isRequired: true },
-        { name: 'events', label: 'Events', value: 'user.*', isRequired: true, hint: 'Kinds, separated by commas; user.* stands for all of user.' },
-        { name: 'channels', label: 'Only of channels', hint: 'Exact, or with * at the end; empty = all.' },
-        { name: 'users', label: 'Only of users', hint: 'Exact, or with * at the end; empty = all.' },
+        {
+          name: 'events',
+          label: 'Events',
+          value: 'user.*',
+          isRequired: true,
+          hint: 'Kinds, separated by commas; user.* stands for all of user.',
+        },
+        {
+          name: 'channels',
+          label: 'Only of channels',
+          hint: 'Exact, or with * at the end; empty = all.',
+        },
+        {
+          name: 'users',
+          label: 'Only of users',
+          hint: 'Exact, or with * at the end; empty = all.',
+        },
       ]}
       run={async ({ url, events, channels, users }) => {
         const made = await api.post<Subscription>(path`/apps/${app}/webhooks`, {
@@ -103,7 +149,11 @@ function NewWebhook({ app, done }: { app: string; done: () => void }) {
           events: lines(events),
           filter: { channels: lines(channels), users: lines(users) },
         });
-        return made.secret ? <Once label="The secret that signs its notices." text={made.secret} /> : 'The webhook was made.';
+        return made.secret ? (
+          <Once label="The secret that signs its notices." text={made.secret} />
+        ) : (
+          'The webhook was made.'
+        );
       }}
       done={done}
     />
@@ -112,16 +162,24 @@ function NewWebhook({ app, done }: { app: string; done: () => void }) {
 
 export function Webhook({ app, id }: { app: string; id: string }) {
   const { api, writes } = useSession();
-  const found = useLoad(`webhook ${app} ${id}`, (signal) => api.get<Subscription>(path`/apps/${app}/webhooks/${id}`, {}, signal), {
-    everyMs: 5_000,
-  });
+  const found = useLoad(
+    `webhook ${app} ${id}`,
+    (signal) => api.get<Subscription>(path`/apps/${app}/webhooks/${id}`, {}, signal),
+    {
+      everyMs: 5_000,
+    },
+  );
   const deliveries = useLoad(
     `deliveries ${app} ${id}`,
     (signal) => api.get<Page<Delivery>>(path`/apps/${app}/webhooks/${id}/deliveries`, {}, signal),
     { everyMs: 5_000 },
   );
   const dead = useList<Delivery>(`dead ${app} ${id}`, (cursor, signal) =>
-    api.get<Page<Delivery>>(path`/apps/${app}/webhooks/${id}/dead-letters`, { cursor, limit: 50 }, signal),
+    api.get<Page<Delivery>>(
+      path`/apps/${app}/webhooks/${id}/dead-letters`,
+      { cursor, limit: 50 },
+      signal,
+    ),
   );
   const reload = () => [found, deliveries, dead].forEach((one) => one.reload());
   return (
@@ -135,9 +193,34 @@ export function Webhook({ app, id }: { app: string; id: string }) {
           <Facts
             rows={[
               ['State', <State of={one} />],
-              ['Events', one.events.map((event) => <Tag><Name text={event} /></Tag>)],
-              ['Only of channels', one.filter.channels?.length ? one.filter.channels.map((name) => <Tag><Name text={name} /></Tag>) : 'all'],
-              ['Only of users', one.filter.users?.length ? one.filter.users.map((name) => <Tag><Name text={name} /></Tag>) : 'all'],
+              [
+                'Events',
+                one.events.map((event) => (
+                  <Tag>
+                    <Name text={event} />
+                  </Tag>
+                )),
+              ],
+              [
+                'Only of channels',
+                one.filter.channels?.length
+                  ? one.filter.channels.map((name) => (
+                      <Tag>
+                        <Name text={name} />
+                      </Tag>
+                    ))
+                  : 'all',
+              ],
+              [
+                'Only of users',
+                one.filter.users?.length
+                  ? one.filter.users.map((name) => (
+                      <Tag>
+                        <Name text={name} />
+                      </Tag>
+                    ))
+                  : 'all',
+              ],
               ['Made', <Time ms={one.created_ms} />],
               ['Delivered', count(one.status.delivered)],
               ['Failed attempts', count(one.status.failed_attempts)],
@@ -150,7 +233,15 @@ export function Webhook({ app, id }: { app: string; id: string }) {
       </Shown>
       <Section title="Deliveries">
         <Shown of={deliveries}>
-          {({ items }) => <Deliveries app={app} id={id} rows={items} empty="Nothing was delivered yet." done={reload} />}
+          {({ items }) => (
+            <Deliveries
+              app={app}
+              id={id}
+              rows={items}
+              empty="Nothing was delivered yet."
+              done={reload}
+            />
+          )}
         </Shown>
       </Section>
       <Section
@@ -163,7 +254,9 @@ export function Webhook({ app, id }: { app: string; id: string }) {
               title="Deliver the dead letters again?"
               lead="One after the other, the oldest first, until one fails."
               run={async () => {
-                const done = await api.post<{ delivered: number }>(path`/apps/${app}/webhooks/${id}/dead-letters/retry`);
+                const done = await api.post<{ delivered: number }>(
+                  path`/apps/${app}/webhooks/${id}/dead-letters/retry`,
+                );
                 return `${done.delivered} were delivered.`;
               }}
               done={reload}
@@ -172,7 +265,16 @@ export function Webhook({ app, id }: { app: string; id: string }) {
         }
       >
         <Shown of={dead}>
-          {(rows) => <Deliveries app={app} id={id} rows={rows} more={dead.more} empty="None: nothing was given up." done={reload} />}
+          {(rows) => (
+            <Deliveries
+              app={app}
+              id={id}
+              rows={rows}
+              more={dead.more}
+              empty="None: nothing was given up."
+              done={reload}
+            />
+          )}
         </Shown>
       </Section>
     </Sheet>
@@ -205,7 +307,14 @@ function Deliveries({
       more={more}
       columns={[
         { title: 'Number', isNumber: true, cell: (one) => one.n },
-        { title: 'Event', cell: (one) => <Tag><Name text={one.type} /></Tag> },
+        {
+          title: 'Event',
+          cell: (one) => (
+            <Tag>
+              <Name text={one.type} />
+            </Tag>
+          ),
+        },
         { title: 'Happened', cell: (one) => <Time ms={one.event_ms} /> },
         { title: 'State', cell: (one) => <Tag kind={kinds[one.state]}>{one.state}</Tag> },
         { title: 'Attempts', isNumber: true, cell: (one) => count(one.attempt_count) },
@@ -219,8 +328,16 @@ function Deliveries({
               title={`Deliver number ${one.n} again?`}
               lead="The receiver tells repeats by their notice id."
               run={async () => {
-                const again = await api.post<Delivery>(path`/apps/${app}/webhooks/${id}/deliveries/${String(one.n)}/retry`);
-                return again.state === 'delivered' ? 'It was delivered.' : <p>It failed: <Answer attempt={again.attempts.at(-1)} /></p>;
+                const again = await api.post<Delivery>(
+                  path`/apps/${app}/webhooks/${id}/deliveries/${String(one.n)}/retry`,
+                );
+                return again.state === 'delivered' ? (
+                  'It was delivered.'
+                ) : (
+                  <p>
+                    It failed: <Answer attempt={again.attempts.at(-1)} />
+                  </p>
+                );
               }}
               done={done}
             />
@@ -235,8 +352,15 @@ function Answer({ attempt }: { attempt: Attempt | undefined }) {
   if (!attempt) return <span class="quiet">–</span>;
   return (
     <>
-      {attempt.status !== undefined && <Tag kind={attempt.status < 300 ? 'good' : 'bad'}>{attempt.status}</Tag>}{' '}
-      {attempt.error && <Name text={attempt.error} />} {attempt.answer && <span class="quiet"><Name text={attempt.answer} chars={80} /></span>}{' '}
+      {attempt.status !== undefined && (
+        <Tag kind={attempt.status < 300 ? 'good' : 'bad'}>{attempt.status}</Tag>
+      )}{' '}
+      {attempt.error && <Name text={attempt.error} />}{' '}
+      {attempt.answer && (
+        <span class="quiet">
+          <Name text={attempt.answer} chars={80} />
+        </span>
+      )}{' '}
       <span class="quiet">in {span(attempt.took_ms)}</span>
     </>
   );
@@ -252,15 +376,28 @@ function WebhookActions({ app, of, done }: { app: string; of: Subscription; done
         title="Post a sample event?"
         run={async () => {
           const tried = await api.post<Delivery>(`${address}/test`);
-          return tried.state === 'delivered' ? 'The target has taken it.' : <p>It failed: <Answer attempt={tried.attempts.at(-1)} /></p>;
+          return tried.state === 'delivered' ? (
+            'The target has taken it.'
+          ) : (
+            <p>
+              It failed: <Answer attempt={tried.attempts.at(-1)} />
+            </p>
+          );
         }}
         done={done}
       />
       <Act
         label={of.enabled ? 'Switch off' : 'Switch on'}
         title={of.enabled ? 'Switch the webhook off?' : 'Switch the webhook on?'}
-        lead={of.enabled ? 'Events wait in the stream for as long as that keeps them.' : 'It goes on where it stopped.'}
-        run={async () => (await api.patch(address, { enabled: !of.enabled }), of.enabled ? 'It is off.' : 'It is on.')}
+        lead={
+          of.enabled
+            ? 'Events wait in the stream for as long as that keeps them.'
+            : 'It goes on where it stopped.'
+        }
+        run={async () => (
+          await api.patch(address, { enabled: !of.enabled }),
+          of.enabled ? 'It is off.' : 'It is on.'
+        )}
         done={done}
       />
       <Act

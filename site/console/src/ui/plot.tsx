@@ -46,7 +46,8 @@ export class Slowest {
     const more = isAnew ? now.count : now.count - before.count;
     let value = 0;
     if (more > 0) {
-      const since = (at: number) => now.buckets[at]!.count - (isAnew ? 0 : (before.buckets[at]?.count ?? 0));
+      const since = (at: number) =>
+        now.buckets[at]!.count - (isAnew ? 0 : (before.buckets[at]?.count ?? 0));
       const at = now.buckets.findIndex((_, at) => since(at) >= more * 0.99);
       const bounds = now.buckets.map((bucket) => bucket.le).filter((le) => le !== null);
       value = now.buckets[at]?.le ?? bounds.at(-1) ?? 0;
@@ -95,17 +96,27 @@ export function Plot({
           <span class="unit">{unit}</span>
         </strong>
       </figcaption>
-      <svg viewBox={`0 0 ${WIDTH} ${HEIGHT}`} preserveAspectRatio="none" role="img" aria-label={said}>
+      <svg
+        viewBox={`0 0 ${WIDTH} ${HEIGHT}`}
+        preserveAspectRatio="none"
+        role="img"
+        aria-label={said}
+      >
         <path class="plot-base" d={`M0 ${HEIGHT - 1}H${WIDTH}`} />
         {samples.length > 1 && (
           <>
-            <path class="plot-area" d={`${line(samples, highest)}V${HEIGHT}H${x(samples, samples[0]!)}Z`} />
+            <path
+              class="plot-area"
+              d={`${line(samples, highest)}V${HEIGHT}H${x(samples, samples[0]!)}Z`}
+            />
             <path class="plot-line" d={line(samples, highest)} />
           </>
         )}
       </svg>
       <p class="plot-foot">
-        <span>{samples.length > 1 ? `at most ${format(highest)}${unit}` : 'gathering figures …'}</span>
+        <span>
+          {samples.length > 1 ? `at most ${format(highest)}${unit}` : 'gathering figures …'}
+        </span>
       </p>
     </figure>
   );
@@ -116,14 +127,18 @@ function x(samples: readonly Sample[], sample: Sample): number {
   // The newest stands at the right; the plot grows from there to the left.
   const perSample = (last - samples[0]!.at_ms) / Math.max(1, samples.length - 1);
   const whole = Math.max(1, perSample * (SAMPLES_MAX - 1));
-  const shown = samples.length < 30 ? Math.max(1, last - samples[0]!.at_ms) : Math.min(whole, last - samples[0]!.at_ms);
+  const shown =
+    samples.length < 30
+      ? Math.max(1, last - samples[0]!.at_ms)
+      : Math.min(whole, last - samples[0]!.at_ms);
   return Math.round((WIDTH - ((last - sample.at_ms) / shown) * WIDTH) * 10) / 10;
 }
 
 function line(samples: readonly Sample[], highest: number): string {
   const scale = highest > 0 ? (HEIGHT - 6) / highest : 0;
   const points = samples.map(
-    (sample) => `${x(samples, sample)} ${Math.round((HEIGHT - 1 - sample.value * scale) * 10) / 10}`,
+    (sample) =>
+      `${x(samples, sample)} ${Math.round((HEIGHT - 1 - sample.value * scale) * 10) / 10}`,
   );
   return `M${points.join('L')}`;
 }

@@ -45,7 +45,8 @@ export function Table<T>({
               <tr role="row" key={id(row)}>
                 {shown.map((column) => {
                   const cell = column.cell(row);
-                  const isEmpty = cell === null || cell === undefined || cell === false || cell === '';
+                  const isEmpty =
+                    cell === null || cell === undefined || cell === false || cell === '';
                   return (
                     <td role="cell" class={classOf(column)} data-title={column.title}>
                       {!isEmpty && <div>{cell}</div>}

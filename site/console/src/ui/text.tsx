@@ -69,7 +69,13 @@ function isoOf(ms: number): string {
   return Number.isNaN(date.getTime()) ? '' : date.toISOString();
 }
 
-export function Tag({ kind, children }: { kind?: 'good' | 'warn' | 'bad'; children: ComponentChildren }) {
+export function Tag({
+  kind,
+  children,
+}: {
+  kind?: 'good' | 'warn' | 'bad';
+  children: ComponentChildren;
+}) {
   return <span class={`tag ${kind ?? ''}`}>{children}</span>;
 }
 
