@@ -195,7 +195,7 @@ impl Traffic {
 pub struct Present {
     /// Logins since the hub was made.
     pub logins: u64,
-    /// Sessions now.
+    /// Sessions now, with a connection or without.
     pub sessions: u64,
     /// Those of them that have a connection.
     pub connections: u64,

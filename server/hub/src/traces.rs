@@ -13,7 +13,7 @@ pub type TraceId = [u8; 8];
 /// Messages of an app that are followed until a time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trace {
-    /// Names it.
+    /// Names it in calls of the API.
     pub id: TraceId,
     /// Only what this user sends, and peer messages to this user.
     pub user: Option<UserId>,
@@ -70,7 +70,7 @@ pub struct TracedEntry {
 /// What one hub has noted of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TracedMessage {
-    /// Which message.
+    /// Which message it is about.
     pub entry: TracedEntry,
     /// In the order in which they happened here.
     pub steps: Vec<TraceStep>,
@@ -85,7 +85,7 @@ pub struct TracedMessage {
 pub struct TraceStep {
     /// When, in Unix milliseconds.
     pub at_ms: u64,
-    /// What.
+    /// What was done with the message.
     pub kind: StepKind,
     /// By or for whom, if it is one user.
     pub user: Option<UserId>,

@@ -175,7 +175,7 @@ impl WallClock {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Report {
     pub(crate) is_good: bool,
-    /// JSON.
+    /// The body, an object of JSON.
     pub(crate) text: String,
 }
 

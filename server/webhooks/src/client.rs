@@ -69,7 +69,7 @@ impl Connection {
         })
     }
 
-    /// For requests.
+    /// Sends requests over this connection, one after the other.
     pub fn sender(&mut self) -> &mut SendRequest<RequestBody> {
         &mut self.sender
     }

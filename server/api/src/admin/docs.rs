@@ -150,7 +150,7 @@ pub(crate) struct Node {
 }
 
 page!(
-    /// All nodes.
+    /// All nodes of the cluster.
     NodePage of Node
 );
 
@@ -188,7 +188,7 @@ pub(crate) struct InspectedView {
     has_rtm_login: bool,
     /// Of 006: numbers of privileges with their ends.
     privileges: Vec<(u16, u32)>,
-    /// Of 007.
+    /// Only tokens of 007 have them.
     services: Vec<InspectedService>,
     /// Of a JSON Web Token: `algorithm`, `key_id` and `claims`.
     jwt: Option<BTreeMap<String, serde_json::Value>>,
@@ -224,7 +224,7 @@ pub(crate) struct InspectedCheck {
 #[allow(dead_code, reason = "only its schema is used")]
 pub(crate) struct Draining {
     id: u16,
-    /// Always `draining`.
+    /// What it does from now on: always `draining`.
     state: String,
 }
 

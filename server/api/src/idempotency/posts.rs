@@ -41,7 +41,7 @@ fn shows_secret(path: &str) -> bool {
         || path.starts_with("/dev/v1/reset_signkey")
 }
 
-/// The layer.
+/// The layer around every handler of an operator's POST.
 pub(crate) async fn post_once(
     State(api): State<Shared>,
     request: Request,

@@ -54,7 +54,7 @@ pub(crate) struct OfferedServer {
     name: String,
 }
 
-/// A login.
+/// A person's login at the console.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct LoginSession {
     /// Goes with every call, in the header `x-tidings-csrf`; null = nobody is logged in.

@@ -34,9 +34,9 @@ pub enum Kind {
 /// In what a metric counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
-    /// Bytes.
+    /// A number of bytes.
     Bytes,
-    /// Seconds.
+    /// A time in seconds, with fractions.
     Seconds,
 }
 
@@ -58,7 +58,7 @@ pub struct Row {
 }
 
 impl Metric {
-    /// Its row.
+    /// Its row in the table of metrics.
     pub fn row(self) -> &'static Row {
         &METRICS[self as usize]
     }
@@ -69,11 +69,11 @@ impl Metric {
 pub struct Sample {
     /// Values of the row's labels, in their order.
     pub labels: Vec<String>,
-    /// The value.
+    /// What was read of it.
     pub value: Value,
 }
 
-/// A value.
+/// What a sample says: a number, or a distribution.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
     /// A whole number.

@@ -109,7 +109,7 @@ pub(crate) struct Messages {
 pub(crate) struct Traffic {
     /// Accepted from users and backends.
     sent: u64,
-    /// Their payloads.
+    /// Bytes of their payloads, without frames.
     bytes: u64,
     /// Copies that were given to sessions of receivers.
     delivered: u64,
@@ -122,7 +122,7 @@ pub(crate) struct Logins {
     native: u64,
     legacy: u64,
     resumed: u64,
-    /// By outcome.
+    /// Calls that were refused, by outcome.
     refused: BTreeMap<String, u64>,
 }
 

@@ -135,7 +135,7 @@ struct MessagesArguments {
     reach: AppReach,
 }
 
-/// `tidings trace`.
+/// Carries out `tidings trace` and what belongs to it.
 pub(crate) fn run(arguments: &TraceArguments) -> Result<(), Failure> {
     match (&arguments.command, &arguments.id) {
         (Some(TraceCommand::On(arguments)), _) => begin(arguments),
