@@ -29,7 +29,7 @@ export function bytes(value: number | undefined): string {
 /** A span of time, in its two largest units. */
 export function span(ms: number): string {
   const s = Math.round(Math.abs(ms) / 1000);
-  if (s < 1) return `${Math.round(Math.abs(ms))} ms`;
+  if (Math.abs(ms) < 1000) return `${Math.round(Math.abs(ms))} ms`;
   if (s < 60) return `${s} s`;
   if (s < 3600) return `${Math.floor(s / 60)} min`;
   if (s < 86_400) return `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} min`;

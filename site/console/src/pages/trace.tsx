@@ -1,4 +1,5 @@
 /** The message tracer: switch it on for an app, a user or a channel, and follow one message. */
+import { useState } from 'preact/hooks';
 import { path, type Page } from '../api';
 import { clock, instant, span } from '../format';
 import { useLoad } from '../load';
@@ -226,12 +227,17 @@ const BAD_STEPS = ['gap', 'refused', 'dropped'];
 
 function Inspector({ app, message }: { app: string; message: string }) {
   const { api } = useSession();
-  const found = useLoad(`trace ${app} ${message}`, (signal) =>
-    api.get<{ steps: Step[]; complete: boolean }>(
-      path`/apps/${app}/traces/messages/${message}`,
-      {},
-      signal,
-    ),
+  const [isComplete, setComplete] = useState(false);
+  const found = useLoad(
+    `trace ${app} ${message}`,
+    (signal) =>
+      api.get<{ steps: Step[]; complete: boolean }>(
+        path`/apps/${app}/traces/messages/${message}`,
+        {},
+        signal,
+      ),
+    // A message may still be on its way.
+    { everyMs: isComplete ? 0 : 2_000, onData: ({ complete }) => setComplete(complete) },
   );
   return (
     <Section
@@ -293,7 +299,12 @@ function Inspector({ app, message }: { app: string; message: string }) {
                   { title: 'More', cell: (step) => step.detail && <Name text={step.detail} /> },
                 ]}
               />
-              {!complete && <Empty>Some steps are missing: they were dropped to make room.</Empty>}
+              {!complete && (
+                <Empty>
+                  Not at its end yet: something is still waited for. This page looks again by
+                  itself.
+                </Empty>
+              )}
             </>
           )
         }
