@@ -12,6 +12,7 @@ const SETTINGS: &str = "proof/sim/tests/settings.rs";
 const LARGE: &str = "proof/sim/tests/large_channels.rs";
 const OUTBOX: &str = "server/hub/src/kernel/outbox.rs";
 const MODERATION: &str = "server/hub/src/moderation/tests.rs";
+const TRACES: &str = "server/hub/src/tests/traces.rs";
 const QUOTAS: &str = "server/hub/src/tests/quotas.rs";
 
 /// A limit, the file of the test that fails without it, and the test.
@@ -298,6 +299,41 @@ const PROVEN: &[(&str, &str, &str)] = &[
         "requests_in_flight_max",
         BOUNDS,
         "a_session_has_so_many_requests_open_and_one_more_ends_it",
+    ),
+    (
+        "trace_bytes_max",
+        TRACES,
+        "steps_are_bounded_and_the_oldest_messages_go",
+    ),
+    (
+        "trace_kept_ms",
+        TRACES,
+        "traces_are_bounded_in_number_and_end_by_themselves",
+    ),
+    (
+        "trace_longest_ms",
+        TRACES,
+        "a_trace_is_on_for_the_longest_time_at_most",
+    ),
+    (
+        "trace_steps_max",
+        TRACES,
+        "steps_are_bounded_and_the_oldest_messages_go",
+    ),
+    (
+        "trace_waits_max",
+        TRACES,
+        "so_many_confirmations_are_waited_for_and_no_more",
+    ),
+    (
+        "traced_apps_max",
+        TRACES,
+        "one_app_more_than_may_be_has_no_traces_until_another_has_none",
+    ),
+    (
+        "traces_per_app_max",
+        TRACES,
+        "traces_are_bounded_in_number_and_end_by_themselves",
     ),
     ("user_attributes_bytes_max", SIZES, EACH_SIZE),
 ];

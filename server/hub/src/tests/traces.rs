@@ -1,8 +1,8 @@
 //! Message tracing: the whole way of a message over two hubs, what is not followed, and the bounds.
 
 use tidings_wire::limits::{
-    PEER_ACK_WAIT_MS, REPLAY_FRAMES_MAX, TRACE_BYTES_MAX, TRACE_KEPT_MS, TRACE_STEPS_MAX,
-    TRACED_APPS_MAX, TRACES_PER_APP_MAX,
+    PEER_ACK_WAIT_MS, REPLAY_FRAMES_MAX, TRACE_BYTES_MAX, TRACE_KEPT_MS, TRACE_LONGEST_MS,
+    TRACE_STEPS_MAX, TRACE_WAITS_MAX, TRACED_APPS_MAX, TRACES_PER_APP_MAX,
 };
 use tidings_wire::names::{AppId, ChannelName, UserId};
 use tidings_wire::proto::request::Call;
@@ -13,7 +13,7 @@ use crate::ids::{ConnectionId, MessageId, SessionId};
 use crate::outside::{OutsideAnswer, OutsideCall};
 use crate::tests::node::Node;
 use crate::tests::outside::{answer, ask};
-use crate::traces::{StepKind, Trace, TraceCall, TracedMessage, TracedTo};
+use crate::traces::{StepKind, Trace, TraceCall, TraceStep, TracedMessage, TracedTo};
 
 fn app() -> AppId {
     AppId::parse(&"a".repeat(32)).expect("an app id")
@@ -427,4 +427,54 @@ fn steps_are_bounded_and_the_oldest_messages_go() {
         assert!(sent * 64 < TRACE_BYTES_MAX, "the first goes some time");
     }
     assert!(sent > 500, "{sent} messages have room");
+}
+
+#[test]
+fn a_trace_is_on_for_the_longest_time_at_most() {
+    let mut node = Node::new(1);
+    let for_ever = Trace {
+        id: [1; 8],
+        user: None,
+        channel: None,
+        until_ms: u64::MAX,
+    };
+    trace(&mut node, 0, TraceCall::Begin(for_ever));
+    let OutsideAnswer::Traces(on) = trace(&mut node, 0, TraceCall::List) else {
+        panic!("answered something else");
+    };
+    assert_eq!(on[0].until_ms, node.now.unix_ms + TRACE_LONGEST_MS);
+}
+
+#[test]
+fn so_many_confirmations_are_waited_for_and_no_more() {
+    const MEMBERS: usize = 125;
+    let mut node = Node::new(1);
+    let alice = node.login(0, "alice");
+    join(&mut node, alice, "room");
+    let members: Vec<_> = (0..MEMBERS)
+        .map(|number| node.login(0, &format!("member{number}")))
+        .collect();
+    for member in &members {
+        join(&mut node, *member, "room");
+    }
+    for connection in members.iter().chain([&alice]) {
+        confirm_all(&mut node, *connection);
+    }
+    follow(&mut node, None, None);
+    let mut send = || {
+        let cseq = node.call(alice, to_channel("room", "hello", false));
+        id_of(&node, alice, cseq)
+    };
+    let followed = (0..TRACE_WAITS_MAX / MEMBERS).map(|_| send()).last();
+    let more = send();
+    for member in &members {
+        confirm_all(&mut node, *member);
+    }
+    let mut confirmed = |id| {
+        let noted = noted(&mut node, 0, id).expect("noted");
+        let is_confirmed = |step: &&TraceStep| step.kind == StepKind::Confirmed;
+        noted.steps.iter().filter(is_confirmed).count()
+    };
+    assert_eq!(confirmed(followed.expect("one was sent")), MEMBERS);
+    assert_eq!(confirmed(more), 0);
 }

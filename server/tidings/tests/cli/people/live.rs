@@ -39,10 +39,20 @@ impl Going {
     }
 }
 
+/// As Ctrl-C does; where whoever has started the tests has them ignore that, as shells do with what
+/// runs in the background, their children do too, and are asked by another signal.
 fn interrupt(child: &Child) {
     let pid = child.id().to_string();
+    let status = std::fs::read_to_string("/proc/self/status").expect("the state of this process");
+    let ignored = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    const SIGINT: u32 = 2;
+    let is_ignored = ignored.is_some_and(|mask| mask >> (SIGINT - 1) & 1 == 1);
+    let signal = if is_ignored { "-TERM" } else { "-INT" };
     let killed = std::process::Command::new("kill")
-        .args(["-INT", &pid])
+        .args([signal, &pid])
         .status();
     assert!(killed.expect("kill runs").success());
 }
