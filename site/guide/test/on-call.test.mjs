@@ -22,7 +22,13 @@ const OWN_CLOCK = ['x86_64', 'aarch64']
   .find((path) => existsSync(path));
 
 let place;
-afterEach(async () => place?.end());
+let users = [];
+afterEach(async () => {
+  // A client that nobody logs out goes on looking for its server.
+  await Promise.all(users.map((user) => user.logout()));
+  users = [];
+  await place?.end();
+});
 
 /** A server with an open app, and with figures for whoever asks on its operators' port. */
 async function serve({ options = '', before = '', env = {} } = {}) {
@@ -83,7 +89,11 @@ function isExplained(alert, name) {
   assert.ok(rules.includes(alert), `${alert} is a rule`);
 }
 
-const login = (user, app = APP, token) => User.login(place.address, app, user, token);
+async function login(name, app = APP, token) {
+  const user = await User.login(place.address, app, name, token);
+  users.push(user);
+  return user;
+}
 
 /** A key of the API. */
 async function key() {

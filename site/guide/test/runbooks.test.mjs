@@ -14,7 +14,13 @@ const steps = stepsOf('runbooks.md');
 const of = (what) => steps.filter((step) => step.what === what).map(({ text }) => text);
 
 let place;
-afterEach(async () => place?.end());
+let users = [];
+afterEach(async () => {
+  // A client that nobody logs out goes on looking for its server.
+  await Promise.all(users.map((user) => user.logout()));
+  users = [];
+  await place?.end();
+});
 
 /** A place with the page's app and directories of its own. */
 async function make() {
@@ -51,7 +57,11 @@ async function takeKey() {
   takeVariables(of('variables')[0]);
 }
 
-const login = (user) => User.login(place.address, APP, user);
+async function login(name) {
+  const user = await User.login(place.address, APP, name);
+  users.push(user);
+  return user;
+}
 
 test('every block is followed', () => {
   const followed =
