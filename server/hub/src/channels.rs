@@ -263,7 +263,7 @@ impl Channels {
                 }
                 if kernel.traces.is_on {
                     let told = (frame, *server_ts);
-                    self.trace_message(key, (*sender, *cseq), told, is_own, kernel);
+                    self.trace_message(key, (*sender, *cseq), told, kernel);
                 }
                 if is_own {
                     self.finish_published(key, kernel, out);
@@ -584,7 +584,6 @@ impl Channels {
         key: &ChannelKey,
         (sender, cseq): (SessionId, u64),
         told: (&Bytes, u64),
-        is_own: bool,
         kernel: &mut Kernel,
     ) {
         let id = MessageId::new(sender, cseq);
@@ -592,7 +591,7 @@ impl Channels {
             debug_assert!(false, "a channel is gone while it is dealt with");
             return;
         };
-        if kernel.trace_ordered(key, id, told, is_own) {
+        if kernel.trace_ordered(key, id, told) {
             let members = channel.locals.iter();
             let members = members.filter(|(_, id)| **id != sender);
             kernel.trace_fan_out(&key.app, id, members.map(|(key, _)| *key));

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tidings_hub::ids::MessageId;
 use tidings_hub::outside::{OutsideAnswer, OutsideCall};
 use tidings_hub::traces::{
-    Trace, TraceCall, TraceId, TraceStep, TracedEntry, TracedMessage, TracedTo,
+    StepKind, Trace, TraceCall, TraceId, TraceStep, TracedEntry, TracedMessage, TracedTo,
 };
 use tidings_wire::hex;
 use tidings_wire::limits::{TRACE_LONGEST_MS, TRACED_APPS_MAX, TRACES_PER_APP_MAX};
@@ -385,12 +385,18 @@ fn way(parts: &[Option<Box<TracedMessage>>]) -> Option<Way> {
         .map(|(hub, part)| (hub, part.iter().flat_map(|part| &part.steps).collect()))
         .collect();
     let mut steps = Vec::new();
+    let mut has_order = false;
     // Order: by time; at one time as a message goes, but never against a hub's own order.
     while let Some((hub, first)) = (left.iter())
         .filter_map(|(hub, steps)| Some((*hub, *steps.front()?)))
         .min_by_key(|(_, step)| (step.at_ms, step.kind))
     {
         left[usize::from(hub)].1.pop_front();
+        // Every hub takes the message in the same order: that it has one is told once.
+        let is_ordered = first.kind == StepKind::Ordered;
+        if is_ordered && std::mem::replace(&mut has_order, true) {
+            continue;
+        }
         steps.push(Step {
             at_ms: first.at_ms,
             step: first.kind.name(),
@@ -413,7 +419,6 @@ fn way(parts: &[Option<Box<TracedMessage>>]) -> Option<Way> {
 
 #[cfg(test)]
 mod tests {
-    use tidings_hub::traces::StepKind;
     use tidings_wire::names::UserId;
 
     use super::*;

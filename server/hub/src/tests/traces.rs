@@ -209,7 +209,10 @@ fn the_way_of_a_channel_message_is_noted_by_every_hub_with_members() {
                 "answered"
             ]
         );
-        assert_eq!(steps(&mut node, 1, id)[..2], ["given 2", "written 2"]);
+        assert_eq!(
+            steps(&mut node, 1, id)[..3],
+            ["ordered", "given 2", "written 2"]
+        );
         let stored = [0, 1].map(|hub| steps(&mut node, hub, id).contains(&"stored".to_owned()));
         assert_eq!(
             stored.iter().filter(|stored| **stored).count(),

@@ -304,7 +304,6 @@ impl Kernel {
         channel: &ChannelKey,
         id: MessageId,
         (frame, server_ts): (&Bytes, u64),
-        is_own: bool,
     ) -> bool {
         debug_assert!(self.traces.is_on, "noted while nothing is followed");
         if !(self.traces).may_follow(&channel.app, &channel.channel, server_ts) {
@@ -320,7 +319,7 @@ impl Kernel {
         };
         let to = TracedTo::Channel(channel.channel.clone());
         let is_followed = self.follow(&channel.app, id, (&from, &to), server_ts);
-        if is_followed && is_own {
+        if is_followed {
             let ordered = step(StepKind::Ordered, format!("stamp {server_ts}"));
             self.note(&channel.app, id, ordered);
         }
