@@ -3,7 +3,7 @@
 use hmac::{Hmac, Mac as _};
 use sha1::Sha1;
 use sha2::Sha256;
-use tidings_wire::hex;
+use tidings_wire::{from_hex, hex};
 
 /// Of the hosted service: lower-case hex HMAC-SHA1 over the body.
 pub const SIGNATURE: &str = "agora-signature";
@@ -108,14 +108,6 @@ fn sha256(secret: &str, parts: &[&[u8]]) -> Hmac<Sha256> {
 
 fn sha256_hex(secret: &str, parts: &[&[u8]]) -> String {
     hex(&sha256(secret, parts).finalize().into_bytes())
-}
-
-fn from_hex(hex: &str) -> Option<Vec<u8>> {
-    if !hex.len().is_multiple_of(2) || !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return None;
-    }
-    let byte = |at| u8::from_str_radix(&hex[at..at + 2], 16).ok();
-    (0..hex.len()).step_by(2).map(byte).collect()
 }
 
 #[cfg(test)]

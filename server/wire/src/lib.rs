@@ -19,7 +19,7 @@ pub mod names;
 pub mod rates;
 pub mod ws;
 
-pub use self::hex::hex;
+pub use self::hex::{from_hex, hex};
 
 /// Outcomes, code families and close codes: generated from `proto/errors.toml`.
 #[path = "generated/codes.rs"]

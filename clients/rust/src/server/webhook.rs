@@ -6,6 +6,7 @@ use hmac::{Hmac, Mac as _};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use sha2::Sha256;
+use tidings_wire::from_hex;
 
 /// How old a request may be, and how far ahead of this machine's clock, in seconds.
 const TOLERANCE_S: u64 = 300;
@@ -215,12 +216,4 @@ impl WebhookKeys {
             Err(WebhookError::TooOld)
         }
     }
-}
-
-fn from_hex(text: &str) -> Option<Vec<u8>> {
-    if !text.len().is_multiple_of(2) || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return None;
-    }
-    let byte = |at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok();
-    (0..text.len()).step_by(2).map(byte).collect()
 }

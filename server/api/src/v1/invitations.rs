@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use tidings_hub::bus_ops::Decision;
 use tidings_hub::ids::{InvitationId, UserKey};
 use tidings_hub::outside::{InvitationEntry, InvitationStage, OutsideAnswer, OutsideCall};
-use tidings_wire::hex;
 use tidings_wire::names::{NameRule, UserId};
 use tidings_wire::proto::{Invite, request};
+use tidings_wire::{from_hex, hex};
 use utoipa::ToSchema;
 
 use super::lists::Page;
@@ -64,13 +64,10 @@ fn name(id: &InvitationId, caller: &UserId) -> String {
 
 fn read_name(text: &str) -> Option<(InvitationId, UserId)> {
     let (id, caller) = text.split_once('-')?;
-    if id.len() != 32 || !id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return None;
-    }
-    let number = u128::from_str_radix(id, 16).ok()?;
+    let id = from_hex(id)?.try_into().ok()?;
     let caller = String::from_utf8(URL_SAFE_NO_PAD.decode(caller).ok()?).ok()?;
     let caller = UserId::parse_by(NameRule::Wide, &caller).ok()?;
-    Some((InvitationId(number.to_be_bytes()), caller))
+    Some((InvitationId(id), caller))
 }
 
 /// Lists the invitations under way, at most 100 of each hub.

@@ -7,9 +7,9 @@ use serde::Serialize;
 use tidings_hub::ids::{SessionId, UserKey};
 use tidings_hub::outside::{OutsideAnswer, OutsideCall, SessionEntry};
 use tidings_wire::codes::CloseCode;
-use tidings_wire::hex;
 use tidings_wire::names::{AppId, ChannelName, NameRule, UserId};
 use tidings_wire::proto::{GetMembers, PresenceState, reply, request};
+use tidings_wire::{from_hex, hex};
 use utoipa::ToSchema;
 
 use super::lists::{Page, bad_cursor, page};
@@ -103,13 +103,10 @@ fn name(session: &SessionId, user: &UserId) -> String {
 
 fn read_name(text: &str) -> Option<(SessionId, UserId)> {
     let (session, user) = text.split_once('-')?;
-    if session.len() != 32 || !session.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return None;
-    }
-    let number = u128::from_str_radix(session, 16).ok()?;
+    let session = from_hex(session)?.try_into().ok()?;
     let user = String::from_utf8(URL_SAFE_NO_PAD.decode(user).ok()?).ok()?;
     let user = UserId::parse_by(NameRule::Wide, &user).ok()?;
-    Some((SessionId(number.to_be_bytes()), user))
+    Some((SessionId(session), user))
 }
 
 /// What a list is asked for.

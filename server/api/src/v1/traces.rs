@@ -10,9 +10,9 @@ use tidings_hub::outside::{OutsideAnswer, OutsideCall};
 use tidings_hub::traces::{
     StepKind, Trace, TraceCall, TraceId, TraceStep, TracedEntry, TracedMessage, TracedTo,
 };
-use tidings_wire::hex;
 use tidings_wire::limits::{TRACE_LONGEST_MS, TRACED_APPS_MAX, TRACES_PER_APP_MAX};
 use tidings_wire::names::AppId;
+use tidings_wire::{from_hex, hex};
 use utoipa::ToSchema;
 
 use super::lists::{LIMIT_MAX, Page};
@@ -185,7 +185,7 @@ pub(crate) async fn end(
 ) -> Answer {
     caller.principal.must_be_key()?;
     query.end()?;
-    let id = bytes::<8>(params.text("trace"));
+    let id = read_id::<8>(params.text("trace"));
     let ended = match id {
         Some(id) => ask(&api, &caller.app, || TraceCall::End(id)).await?,
         None => 0,
@@ -199,17 +199,9 @@ pub(crate) async fn end(
     }
 }
 
-/// Bytes from hexadecimal digits, if there are so many.
-fn bytes<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let digits = text.as_bytes();
-    if digits.len() != 2 * N || !digits.iter().all(u8::is_ascii_hexdigit) {
-        return None;
-    }
-    let mut bytes = [0; N];
-    for (byte, pair) in bytes.iter_mut().zip(digits.chunks(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-    }
-    Some(bytes)
+/// An id of so many bytes, in hexadecimal digits.
+fn read_id<const N: usize>(text: &str) -> Option<[u8; N]> {
+    from_hex(text)?.try_into().ok()
 }
 
 /// A message of which something was noted.
@@ -353,7 +345,7 @@ pub(crate) async fn message(
     caller.principal.must_be_key()?;
     query.end()?;
     let text = params.text("message");
-    let Some(id) = bytes(text).map(MessageId) else {
+    let Some(id) = read_id(text).map(MessageId) else {
         let shown: String = text.chars().take(80).collect();
         let detail = format!("{shown:?} is no message id: these have 32 hexadecimal digits");
         return Err(Fault::invalid("message", detail));
@@ -477,9 +469,9 @@ mod tests {
 
     #[test]
     fn ids_are_hexadecimal_digits_of_their_length() {
-        assert_eq!(bytes::<2>("0aFF"), Some([10, 255]));
+        assert_eq!(read_id::<2>("0aFF"), Some([10, 255]));
         for wrong in ["", "0a", "0aff0", "0aé", "+aff", "0ag0"] {
-            assert_eq!(bytes::<2>(wrong), None, "{wrong}");
+            assert_eq!(read_id::<2>(wrong), None, "{wrong}");
         }
     }
 }
