@@ -102,7 +102,7 @@ async fn serve(State(api): State<Shared>, mut request: Request, next: Next) -> R
     request.extensions_mut().insert(id.clone());
     let span = spans::begin_call(&request, &id);
     let mut left = None;
-    let mut response = match admit(&api, &mut request, &mut left) {
+    let mut response = match admit(&api, &mut request, named.as_ref(), &mut left) {
         // The place is given back when the answer is there.
         Ok(_place) => spans::within(span.context(), next.run(request)).await,
         Err(fault) => convention.render(&fault, &id),
@@ -195,9 +195,11 @@ fn take_own_rate(
 }
 
 /// Finds who calls, and whether the app's rates allow it: before anything else is looked at.
+/// `named`: the app in the path, as [`app_in`] reads it.
 fn admit(
     api: &Api,
     request: &mut Request,
+    named: Option<&Result<AppId, String>>,
     left: &mut Option<Left>,
 ) -> Result<Option<Begun>, Fault> {
     let path = request.uri().path();
@@ -212,8 +214,7 @@ fn admit(
             _ => Ok(None),
         };
     }
-    let named = app_in(path);
-    let app = named.as_ref().and_then(|named| named.as_ref().ok());
+    let app = named.and_then(|named| named.as_ref().ok());
     let apps = api.apps();
     let principal = welcome(api, request, app, &apps)?;
     if path != "/api/v1/login/end" {
@@ -221,7 +222,7 @@ fn admit(
     }
     let mut begun = None;
     if let Some(named) = named {
-        let app = reachable_named(&principal, named)?;
+        let app = reachable_named(&principal, named.clone())?;
         if !apps.has(&app) {
             // Only who reaches every app learns which there are.
             if is_about_app(request.uri().path()) {
