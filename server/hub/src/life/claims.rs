@@ -4,7 +4,7 @@ use tidings_fault::fault;
 use tidings_wire::codes::CloseCode;
 use tidings_wire::proto::{Login, PresenceState};
 
-use crate::bus_ops::{Answer, Asker, BusOp, Inherited, LoginStamp, Question, Topic};
+use crate::bus_ops::{Answer, Asker, BusOp, Inherited, LoginStamp, Parcel, Question, Topic};
 use crate::grant::Grant;
 use crate::ids::{ConnectionId, HubId, InvitationId, UserKey};
 use crate::invitations::slot::Reports;
@@ -17,6 +17,7 @@ use crate::kernel::users::{PendingLogin, Stage};
 use crate::life::login::CLAIM;
 use crate::life::replicas::Joins;
 use crate::life::state::ClaimAsk;
+use crate::peers::slot::Origin;
 use crate::store_ops::{AttributeOwner, StoreOp};
 use crate::{AppSettings, Effect, Hub, Sink, Traits};
 
@@ -262,6 +263,29 @@ impl Hub {
         }
     }
 
+    /// The claim of a user was taken away: nobody is left here without a session, and what was held
+    /// for the login is kept elsewhere or answered.
+    pub(crate) fn let_claim_go(
+        &mut self,
+        user: &UserKey,
+        held: Vec<(Origin, Parcel)>,
+        out: &mut dyn Sink,
+    ) {
+        let entry = self.kernel.users.get(user);
+        debug_assert!(
+            entry.is_some_and(|entry| entry.claim.is_none()),
+            "it is taken away"
+        );
+        if entry.is_some_and(|entry| entry.session.is_none()) {
+            self.kernel.users.remove(user);
+            out.emit(Effect::Bus(BusOp::Unsubscribe(Topic::User(user.clone()))));
+        }
+        for (origin, parcel) in held {
+            self.peers
+                .keep_or_answer(user, origin, parcel, Answer::Gone, &mut self.kernel, out);
+        }
+    }
+
     pub(crate) fn abort_claim(
         &mut self,
         user: &UserKey,
@@ -282,14 +306,7 @@ impl Hub {
             debug_assert!(false, "a user is gone while it is dealt with");
             return;
         };
-        if entry.session.is_none() {
-            self.kernel.users.remove(user);
-            out.emit(Effect::Bus(BusOp::Unsubscribe(Topic::User(user.clone()))));
-        }
-        for (origin, parcel) in login.held {
-            self.peers
-                .keep_or_answer(user, origin, parcel, Answer::Gone, &mut self.kernel, out);
-        }
+        self.let_claim_go(user, login.held, out);
         self.admit_waiting(login.others, out);
         let begun_ts = self.kernel.now.unix_ms;
         self.kernel

@@ -4,7 +4,7 @@
 use tidings_wire::codes::{CloseCode, Outcome};
 use tidings_wire::proto::Login;
 
-use crate::bus_ops::{Answer, BusOp, Inherited, LoginStamp, Topic};
+use crate::bus_ops::{Inherited, LoginStamp};
 use crate::grant::Grant;
 use crate::ids::{ConnectionId, HubId, InvitationId, SessionKey, UserKey};
 use crate::invitations::slot::Reports;
@@ -148,14 +148,7 @@ impl Hub {
             return;
         };
         debug_assert!(to != self.kernel.config.id, "a login goes where it is");
-        if entry.session.is_none() {
-            self.kernel.users.remove(user);
-            out.emit(Effect::Bus(BusOp::Unsubscribe(Topic::User(user.clone()))));
-        }
-        for (origin, parcel) in login.held {
-            self.peers
-                .keep_or_answer(user, origin, parcel, Answer::Gone, &mut self.kernel, out);
-        }
+        self.let_claim_go(user, login.held, out);
         let first = login.wish.map(|wish| WaitingLogin {
             connection: login.connection,
             opened_ms: login.stamp.mono_ms,
