@@ -11,7 +11,7 @@ use tidings_token::jwt::{KEYS_MAX, Key, KeyError, KeySet, LEEWAY_S_MAX, Rules};
 use crate::failure::Failure;
 use crate::input;
 use crate::settings::values::Span;
-use crate::words::nearest;
+use crate::words::{between_commas, nearest};
 
 /// What the names of these settings begin with on the command line.
 pub(crate) const PREFIX: &str = "jwt.";
@@ -328,10 +328,7 @@ fn value(name: &str, text: &str) -> Option<toml::Value> {
             toml::Value::Array(texts(vec![&input::secret("the public key").ok()?]))
         }
         "secrets" | "public_keys" => toml::Value::Array(texts(vec![text])),
-        "public_key_files" | "issuers" | "audiences" => {
-            let parts = text.split(',').map(str::trim);
-            toml::Value::Array(texts(parts.filter(|part| !part.is_empty()).collect()))
-        }
+        "public_key_files" | "issuers" | "audiences" => between_commas(text),
         "jwks_allow_http" | "require_app" => text.parse::<bool>().ok()?.into(),
         "leeway_s" | "lifetime_max_s" => {
             let seconds = text

@@ -4,7 +4,7 @@ use tidings_server::App;
 
 use crate::failure::Failure;
 use crate::settings::parse_origins;
-use crate::words::truth;
+use crate::words::{between_commas, truth};
 
 const ORIGINS: &str = "origins";
 const REQUIRE_ORIGIN: &str = "require_origin";
@@ -31,12 +31,7 @@ pub(crate) fn value(name: &str, text: &str) -> Option<toml::Value> {
     if name != ORIGINS || text.starts_with('[') {
         return None;
     }
-    let origins = text
-        .split(',')
-        .map(str::trim)
-        .filter(|text| !text.is_empty());
-    let origins = origins.map(|origin| toml::Value::String(origin.into()));
-    Some(toml::Value::Array(origins.collect()))
+    Some(between_commas(text))
 }
 
 /// Sets the rules that are given.

@@ -3,6 +3,7 @@
 use tidings_server::{App, NameRule, Replicas, UserId};
 
 use crate::failure::Failure;
+use crate::words::between_commas;
 
 const SHARING: &str = "services_sharing";
 const ALL: &str = "services_all";
@@ -36,10 +37,7 @@ pub(crate) fn value(name: &str, text: &str) -> Option<toml::Value> {
     if !has(name) || text.starts_with('[') {
         return None;
     }
-    let users = text.split(',').map(str::trim);
-    let users = users.filter(|text| !text.is_empty());
-    let users = users.map(|user| toml::Value::String(user.into()));
-    Some(toml::Value::Array(users.collect()))
+    Some(between_commas(text))
 }
 
 /// Sets the rules that are given.

@@ -23,6 +23,13 @@ pub(crate) fn counted(count: usize, one: &str, many: &str) -> String {
     }
 }
 
+/// A list of texts from a command line, where commas stand between them.
+pub(crate) fn between_commas(text: &str) -> toml::Value {
+    let parts = text.split(',').map(str::trim);
+    let parts = parts.filter(|part| !part.is_empty());
+    parts.map(toml::Value::from).collect::<Vec<_>>().into()
+}
+
 /// A setting that is true or false.
 ///
 /// # Errors

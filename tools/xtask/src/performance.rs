@@ -9,17 +9,7 @@ const PROGRAM: &str = "target/release/tidings-load";
 
 /// Installs the other servers, builds ours, measures, and writes `docs/proven/performance.md`.
 pub(crate) fn run_series(arguments: &[String]) -> Result<()> {
-    run("tools/load/peers", "sh", &["install.sh"])?;
-    cargo(&[
-        "build",
-        "--release",
-        "--package",
-        "tidings",
-        "--package",
-        "tidings-load",
-        "--package",
-        "tidings-bench",
-    ])?;
+    prepare()?;
     let mut series = vec!["series"];
     series.extend(arguments.iter().map(String::as_str));
     run(".", PROGRAM, &series)?;
@@ -28,17 +18,22 @@ pub(crate) fn run_series(arguments: &[String]) -> Result<()> {
 
 /// The same for calls of backends, which `docs/proven/performance-api.md` is about.
 pub(crate) fn run_calls(arguments: &[String]) -> Result<()> {
-    run("tools/load/peers", "sh", &["install.sh"])?;
-    cargo(&[
-        "build",
-        "--release",
-        "--package",
-        "tidings",
-        "--package",
-        "tidings-load",
-    ])?;
+    prepare()?;
     let commit = said_by("git", &["rev-parse", "--short", "HEAD"])?;
     let mut command = vec!["calls-page", "--commit", &commit];
     command.extend(arguments.iter().map(String::as_str));
     run(".", PROGRAM, &command)
+}
+
+/// Installs the other servers and builds ours with what loads them.
+fn prepare() -> Result<()> {
+    run("tools/load/peers", "sh", &["install.sh"])?;
+    let packages = ["tidings", "tidings-load", "tidings-bench"];
+    let packages = packages.iter().flat_map(|package| ["--package", package]);
+    cargo(
+        &["build", "--release"]
+            .into_iter()
+            .chain(packages)
+            .collect::<Vec<_>>(),
+    )
 }
