@@ -27,11 +27,7 @@ before(async () => {
 });
 after(async () => place?.end());
 
-async function works(text, within) {
-  const { code, output } = await place.run(text, within);
-  assert.equal(code, 0, `${place.own(text)}\n${output}`);
-  return output;
-}
+const works = (text, within) => place.works(text, within);
 
 /** What these lines set, for everything that comes later, as in a reader's shell. */
 async function takeVariables(place, texts) {

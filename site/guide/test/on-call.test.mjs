@@ -9,7 +9,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { guide, Place } from './steps.mjs';
+import { freePort, guide, Place } from './steps.mjs';
 import { User } from './user.mjs';
 
 const APP = '0123456789abcdef0123456789abcdef';
@@ -22,23 +22,13 @@ const OWN_CLOCK = ['x86_64', 'aarch64']
   .find((path) => existsSync(path));
 
 let place;
-let users = [];
-afterEach(async () => {
-  // A client that nobody logs out goes on looking for its server.
-  await Promise.all(users.map((user) => user.logout()));
-  users = [];
-  await place?.end();
-});
+afterEach(async () => place?.end());
 
 /** A server with an open app, and with figures for whoever asks on its operators' port. */
 async function serve({ options = '', before = '', env = {} } = {}) {
   place = await Place.make();
   Object.assign(place.env, env);
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  place.operators = `http://127.0.0.1:${probe.address().port}`;
-  probe.close();
-  await once(probe, 'close');
+  place.operators = `http://127.0.0.1:${await freePort()}`;
   await works(`tidings app create --open --id ${APP} --data-dir data`);
   await works(`tidings app create --id ${OTHER} --data-dir data`);
   if (before) await works(before);
@@ -54,11 +44,7 @@ async function start(options = '', wrapper = '') {
   return server;
 }
 
-async function works(text) {
-  const { code, output } = await place.run(text);
-  assert.equal(code, 0, `${text}\n${output}`);
-  return output;
-}
+const works = (text) => place.works(text);
 
 /** The value of a sample, as `/metrics` writes it; 0 if it is not there. */
 async function metric(sample) {
@@ -91,7 +77,8 @@ function isExplained(alert, name) {
 
 async function login(name, app = APP, token) {
   const user = await User.login(place.address, app, name, token);
-  users.push(user);
+  // A client that nobody logs out goes on looking for its server.
+  place.atEnd(() => user.logout());
   return user;
 }
 

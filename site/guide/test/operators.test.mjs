@@ -2,7 +2,6 @@
 // this test's own.
 
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import {
   copyFileSync,
   existsSync,
@@ -12,10 +11,9 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { guide, Place, stepsOf } from './steps.mjs';
+import { freePort, guide, Place, stepsOf } from './steps.mjs';
 
 let place;
 before(async () => {
@@ -28,20 +26,7 @@ before(async () => {
 });
 after(async () => place?.end());
 
-async function freePort() {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address();
-  probe.close();
-  await once(probe, 'close');
-  return port;
-}
-
-async function works(text) {
-  const { code, output } = await place.run(text);
-  assert.equal(code, 0, `${place.own(text)}\n${output}`);
-  return output;
-}
+const works = (text) => place.works(text);
 
 test('the configuration of "Running it" is read, and its server is asked whether all is well', async () => {
   const steps = Object.fromEntries(stepsOf('running.md').map(({ what, text }) => [what, text]));

@@ -3,12 +3,10 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
-import { once } from 'node:events';
 import { delimiter, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { guide, Place } from './steps.mjs';
+import { freePort, guide, Place } from './steps.mjs';
 
 const CLIENT = fileURLToPath(new URL('proxy-client.mjs', import.meta.url));
 /** Where the users come from: not the address of the proxy, 127.0.0.1. */
@@ -51,15 +49,6 @@ function blockOf(proxy, own) {
     text = text.replaceAll(from, to);
   }
   return text;
-}
-
-async function freePort() {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address();
-  probe.close();
-  await once(probe, 'close');
-  return port;
 }
 
 /** Waits until somebody listens there, or the proxy has ended. */

@@ -14,13 +14,7 @@ const steps = stepsOf('runbooks.md');
 const of = (what) => steps.filter((step) => step.what === what).map(({ text }) => text);
 
 let place;
-let users = [];
-afterEach(async () => {
-  // A client that nobody logs out goes on looking for its server.
-  await Promise.all(users.map((user) => user.logout()));
-  users = [];
-  await place?.end();
-});
+afterEach(async () => place?.end());
 
 /** A place with the page's app and directories of its own. */
 async function make() {
@@ -33,11 +27,7 @@ async function make() {
   await works(`tidings app create --open --id ${APP} --data-dir /var/lib/tidings`);
 }
 
-async function works(text) {
-  const { code, output } = await place.run(text);
-  assert.equal(code, 0, `${place.own(text)}\n${output}`);
-  return output;
-}
+const works = (text) => place.works(text);
 
 async function serve(options = '', folder = '/var/lib/tidings') {
   const server = place.start(`exec tidings serve --data-dir ${folder} ${options}`);
@@ -45,21 +35,16 @@ async function serve(options = '', folder = '/var/lib/tidings') {
   return { server, ready };
 }
 
-/** What `export` lines set, for everything that comes later, as in a reader's shell. */
-function takeVariables(text) {
-  for (const [, name, value] of place.own(text).matchAll(/^export (\w+)=(.*)$/gm))
-    place.env[name] = value;
-}
-
 async function takeKey() {
   const made = await works('tidings key create --role admin --data-dir /var/lib/tidings');
   place.replaced['=KEY'] = `=${/tdk_\w+/.exec(made)[0]}`;
-  takeVariables(of('variables')[0]);
+  place.takeVariables(of('variables')[0]);
 }
 
 async function login(name) {
   const user = await User.login(place.address, APP, name);
-  users.push(user);
+  // A client that nobody logs out goes on looking for its server.
+  place.atEnd(() => user.logout());
   return user;
 }
 

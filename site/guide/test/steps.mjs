@@ -1,4 +1,5 @@
 /** Follows a page of the guide: its marked code blocks, run as a reader would, in a fresh folder. */
+import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -31,17 +32,24 @@ export function outputsOf(page) {
   return [...text.matchAll(/```text\n(.*?)```/gs)].map(([, block]) => block.trimEnd().split('\n'));
 }
 
+/** A port of this machine that nobody uses. */
+export async function freePort() {
+  const probe = createServer().listen(0, '127.0.0.1');
+  await once(probe, 'listening');
+  const { port } = probe.address();
+  probe.close();
+  await once(probe, 'close');
+  return port;
+}
+
 /** A folder with a free port, in which a reader works; ends what was started there. */
 export class Place {
   #started = [];
+  #leaving = [];
 
   static async make(replaced = {}) {
-    const probe = createServer().listen(0, '127.0.0.1');
-    await once(probe, 'listening');
     const place = new Place();
-    place.address = `127.0.0.1:${probe.address().port}`;
-    probe.close();
-    await once(probe, 'close');
+    place.address = `127.0.0.1:${await freePort()}`;
     place.folder = mkdtempSync(join(tmpdir(), 'tidings-guide-'));
     place.replaced = { [ADDRESS]: place.address, ...replaced };
     place.env = {
@@ -69,6 +77,24 @@ export class Place {
     return { code, output: running.output() };
   }
 
+  /** Runs commands that have to succeed; resolves with what they wrote. */
+  async works(text, within) {
+    const { code, output } = await this.run(text, within);
+    assert.equal(code, 0, `${this.own(text)}\n${output}`);
+    return output;
+  }
+
+  /** What `export` lines set, for everything that comes later, as in a reader's shell. */
+  takeVariables(text) {
+    for (const [, name, value] of this.own(text).matchAll(/^export (\w+)=(.*)$/gm))
+      this.env[name] = value;
+  }
+
+  /** What is to be done before everything that was started is ended. */
+  atEnd(work) {
+    this.#leaving.push(work);
+  }
+
   /** Starts commands that go on. */
   start(text, within = '.') {
     // The shell waits for what it runs to deal with a Ctrl-C.
@@ -85,6 +111,7 @@ export class Place {
   }
 
   async end() {
+    await Promise.all(this.#leaving.map((work) => work()));
     await Promise.all(this.#started.map((running) => running.kill()));
     rmSync(this.folder, { recursive: true, force: true });
   }

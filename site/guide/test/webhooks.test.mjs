@@ -1,22 +1,16 @@
 // The page on webhooks, followed to the letter, against the real program.
 
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { Place, stepsOf } from './steps.mjs';
+import { freePort, Place, stepsOf } from './steps.mjs';
 import { User } from './user.mjs';
 
 const APP = '0123456789abcdef0123456789abcdef';
 let place;
 before(async () => {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address();
-  probe.close();
-  await once(probe, 'close');
+  const port = await freePort();
   place = await Place.make({ '127.0.0.1:8080': `127.0.0.1:${port}` });
 });
 after(async () => place?.end());
@@ -24,17 +18,7 @@ after(async () => place?.end());
 const steps = stepsOf('webhooks.md');
 const of = (what) => steps.filter((step) => step.what === what).map(({ text }) => text);
 
-async function works(text) {
-  const { code, output } = await place.run(text);
-  assert.equal(code, 0, `${place.own(text)}\n${output}`);
-  return output;
-}
-
-/** What `export` lines set, for everything that comes later, as in a reader's shell. */
-function takeVariables(text) {
-  for (const [, name, value] of place.own(text).matchAll(/^export (\w+)=(.*)$/gm))
-    place.env[name] = value;
-}
+const works = (text) => place.works(text);
 
 /** The JSON texts that commands have written one after the other. */
 const answersOf = (output) =>
@@ -49,10 +33,10 @@ test('webhooks and moderation, as the page says', async (context) => {
   const [key] = /tdk_\w+/.exec(await works(of('key')[0])) ?? [];
   assert.ok(key, 'the command shows a key');
   place.replaced['=KEY'] = `=${key}`;
-  takeVariables(of('variables')[0]);
+  place.takeVariables(of('variables')[0]);
   const [made] = answersOf(await works(of('create')[0]));
   Object.assign(place.replaced, { '=ID': `=${made.id}`, '=SECRET': `=${made.secret}` });
-  takeVariables(of('made')[0]);
+  place.takeVariables(of('made')[0]);
 
   writeFileSync(join(place.folder, 'receiver.py'), place.own(of('file receiver.py')[0]));
   let receiver = place.start(of('receiver')[0]);
