@@ -8,14 +8,15 @@
 //! **What it is not.** It knows nothing of channels or messages: it moves frames. It looks into
 //! those of connections without a session only, to count logins and refusals.
 //!
-//! **Reading order.** `server` (threads, start, drain), `worker` (a hub's turn), `hosting` (what it
-//! does for its cell), `arrivals`, `reading`, `admitting` and `writing` (its parts), `lanes` (turns
-//! shared between apps), `security` (the log of who was let in), `connection` and `connections`
-//! (what is kept of each), `head` (the request that decides what a connection becomes), `legacy`
-//! (whether and where the legacy protocol is served), `stream` and `outgoing` (bytes), `mailbox`
-//! (what hubs tell each other), `report` and `times` (how they are), `meters` (metrics), `gate`, `forwarded`, `network` and
-//! `deadlines` (what strangers may cost), `http` (pages, health, uploads and downloads), `media`
-//! (where uploaded files are kept).
+//! **Reading order.** `start` (the stages of a start), `supervisor` (what it looks after, and the
+//! drain), `server` (the handle), `worker` (a hub's turn), `hosting` (what it does for its cell),
+//! `arrivals`, `reading`, `admitting` and `writing` (its parts), `lanes` (turns shared between
+//! apps), `security` (the log of who was let in), `connection` and `connections` (what is kept of
+//! each), `head` (the request that decides what a connection becomes), `legacy` (whether and where
+//! the legacy protocol is served), `stream` and `outgoing` (bytes), `mailbox` (what hubs tell each
+//! other), `report` and `times` (how they are), `meters` (metrics), `gate`, `forwarded`, `network`
+//! and `deadlines` (what strangers may cost), `http` (pages, health, uploads and downloads),
+//! `media` (where uploaded files are kept).
 //!
 //! ```
 //! use tidings_server::{Apps, Server, ServerConfig};
@@ -53,6 +54,7 @@ mod legacy;
 mod listen;
 mod login;
 mod mailbox;
+mod mailboxes;
 mod media;
 mod memory;
 mod meters;
@@ -68,7 +70,10 @@ mod report;
 mod security;
 mod server;
 mod spans;
+mod start;
+mod storage;
 mod stream;
+mod supervisor;
 mod times;
 mod tls;
 mod webhooks;

@@ -27,9 +27,9 @@ use crate::clock::Clock;
 use crate::gate::Gate;
 use crate::http::MediaDoor;
 use crate::mailbox::{CALLS_DEPTH_MAX, INBOX_DEPTH_MAX, Mailbox};
+use crate::mailboxes::reports_within;
 use crate::readiness::{Readiness, Reason};
 use crate::report::HubReport;
-use crate::server::reports_within;
 
 /// How long a hub may take to report: a turn takes milliseconds.
 const REPORT_WAIT: Duration = Duration::from_secs(1);
