@@ -48,7 +48,7 @@ use crate::{http, kept_sessions, listen, login, moderating};
 /// What clients are told of the server.
 const SERVER: &str = concat!("tidings ", env!("CARGO_PKG_VERSION"));
 
-/// See [`crate::Server::start`].
+/// Starts a server, stage by stage: [`crate::Server::start`] has the errors.
 pub(crate) fn start(mut config: ServerConfig) -> Result<RunningServer, StartError> {
     check(&config)?;
     config.memory_max = memory_bound(config.memory_max);
