@@ -16,6 +16,7 @@ mod config;
 mod counts;
 mod link;
 mod live;
+pub mod nodes;
 mod router;
 
 pub use config::ClusterConfig;

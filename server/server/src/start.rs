@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
@@ -25,6 +25,7 @@ use crate::api::config::ApiConfig;
 use crate::api::{self, ApiPort, NodeHubs, PortParts};
 use crate::bounds::HUBS_MAX;
 use crate::clock::Clock;
+use crate::cluster::{self, Joined, Membership};
 use crate::config::{DRAIN_WINDOW_MS_MAX, ServerConfig, StoreConfig};
 use crate::error::StartError;
 use crate::gate::Gate;
@@ -39,7 +40,7 @@ use crate::meters::NodeMeters;
 use crate::readiness::{Phase, Readiness};
 use crate::server::{RunningServer, ServerHandle};
 use crate::storage::{StoreSink, disk_of, open_engine, open_media, stored_bounds};
-use crate::supervisor::{DRAIN, Supervisor};
+use crate::supervisor::{Command, DRAIN, Supervisor};
 use crate::tls::Tls;
 use crate::webhooks::{self, WebhooksThread};
 use crate::worker::{LISTENER, Node, WAKER, Worker, WorkerParts};
@@ -76,8 +77,13 @@ pub(crate) fn start(mut config: ServerConfig) -> Result<RunningServer, StartErro
         names_hubs: config.names_hubs,
         legacy: front.legacy.clone(),
     });
-    let hubs = Hubs::start(&mut base, &node, &office.apps, &config)?;
+    let (control, commands) = channel();
+    // Order: health is told by now, and no hub is there yet, which has the node's number.
+    let joined = base.join_cluster(&config, &control)?;
+    let hubs = Hubs::start(&mut base, &node, &office.apps, &config, joined.as_ref())?;
     let directory = match &config.store {
+        // Sessions of a node that has ended are its cluster's affair: they may be elsewhere by now.
+        _ if joined.is_some() => None,
         StoreConfig::Memory => None,
         StoreConfig::Directory(path) => Some(path.clone()),
     };
@@ -95,7 +101,6 @@ pub(crate) fn start(mut config: ServerConfig) -> Result<RunningServer, StartErro
     let key_sets = Reports::default();
     let mut sets = KeySets::new(place.clone(), key_sets.clone());
     sets.look(&office.apps);
-    let (control, commands) = channel();
     let handle = ServerHandle {
         control,
         readiness: base.readiness.clone(),
@@ -126,6 +131,7 @@ pub(crate) fn start(mut config: ServerConfig) -> Result<RunningServer, StartErro
         webhooks: office.webhooks,
         http_thread: front.http_thread,
         committer: base.committer,
+        lessee: joined.map(|joined| joined.lessee),
     };
     let supervisor = Builder::new()
         .name("supervisor".into())
@@ -154,6 +160,7 @@ struct Base {
     local_addr: SocketAddr,
     clock: Clock,
     readiness: Arc<Readiness>,
+    membership: Option<Arc<Membership>>,
     /// One for each hub, until the hubs are started.
     loops: Vec<(Poll, Inbox)>,
     mailboxes: Vec<Arc<Mailbox>>,
@@ -171,7 +178,10 @@ impl Base {
         let admin_addr = admin.as_ref().and_then(|admin| admin.local_addr().ok());
         let (listeners, local_addr) = listen::open(config.listen, config.hubs)?;
         let clock = Clock::start();
-        let readiness = Arc::new(Readiness::new(clock, config.hubs));
+        let cluster = config.cluster.as_ref();
+        let membership = cluster.map(|cluster| Arc::new(Membership::new(&cluster.advertise)));
+        let readiness = Readiness::new(clock, config.hubs).in_cluster(membership.clone());
+        let readiness = Arc::new(readiness);
         if let Some(end_s) = tls.as_ref().and_then(Tls::end_s) {
             readiness.note_certificate(end_s);
         }
@@ -194,10 +204,26 @@ impl Base {
             local_addr,
             clock,
             readiness,
+            membership,
             loops,
             mailboxes,
             committer,
         })
+    }
+
+    /// Takes the node's place in its cluster, however long NATS is away; `None` = it is alone.
+    fn join_cluster(
+        &self,
+        config: &ServerConfig,
+        control: &Sender<Command>,
+    ) -> Result<Option<Joined>, StartError> {
+        let Some((settings, membership)) = config.cluster.as_ref().zip(self.membership.as_ref())
+        else {
+            return Ok(None);
+        };
+        let (hubs, control) = (config.hubs, control.clone());
+        let joined = cluster::join(settings, hubs, membership, &self.mailboxes, control)?;
+        Ok(Some(joined))
     }
 }
 
@@ -279,7 +305,8 @@ impl Front {
             clock,
             config.media,
         );
-        let legacy = Arc::new(LegacyDoor::new(config.legacy.clone(), has_tls));
+        let legacy = LegacyDoor::new(config.legacy.clone(), has_tls, base.membership.clone());
+        let legacy = Arc::new(legacy);
         let meters = meters(base, office, gate, &media, config);
         office.api.set_meters(meters.clone());
         let api_router = tidings_api::router(office.api.clone());
@@ -345,6 +372,7 @@ fn meters(
         memory_max: config.memory_max,
         replay_bytes_max: replay_bytes_max(config.memory_max, config.hubs),
         disk: disk_of(&config.store, config.disk_reserve),
+        membership: base.membership.clone(),
         strangers_max: config.limits.preauth_connections_max,
         api: Arc::downgrade(&office.api),
         state: Mutex::default(),
@@ -363,13 +391,18 @@ impl Hubs {
         node: &Arc<Node>,
         apps: &Arc<Apps>,
         config: &ServerConfig,
+        joined: Option<&Joined>,
     ) -> Result<Self, StartError> {
         let (drained, all_drained) = channel();
-        let homes = Homes::new(config.hubs, (random()?, random()?));
+        let number_of_node = joined.map_or(0, |joined| joined.node);
+        let homes = Homes::new(config.hubs, (random()?, random()?)).on_node(number_of_node);
         let loops = base.loops.drain(..).zip(base.listeners.drain(..));
         let mut workers = Vec::new();
         for (number, ((poll, inbox), listener)) in (0..).zip(loops) {
-            let hub = HubId::local(number);
+            let hub = HubId {
+                node: number_of_node,
+                hub: number,
+            };
             workers.push(start_worker(WorkerParts {
                 node: node.clone(),
                 poll,

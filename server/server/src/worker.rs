@@ -130,6 +130,8 @@ pub(crate) struct Door {
     pub(crate) accept_after_ms: u64,
     /// Connections are accepted: the sessions of before are in their places.
     pub(crate) is_open: bool,
+    /// The node has lost its cluster: clients are to go elsewhere.
+    pub(crate) is_isolated: bool,
     /// Connections made so far: their names count up.
     pub(crate) connections_made: u64,
     /// TLS handshakes, oldest first; some may have ended since. Bound: `tls_handshakes_max`.
@@ -231,6 +233,7 @@ impl Worker {
             has_unaccepted: true,
             accept_after_ms: 0,
             is_open: false,
+            is_isolated: false,
             connections_made: 0,
             handshakes: VecDeque::new(),
             probes: VecDeque::new(),
@@ -458,6 +461,8 @@ impl Worker {
                 self.end_barred();
             }
             Envelope::Memory(pressure) => self.take_pressure(pressure),
+            Envelope::NodeLost { node, incarnation } => self.lose_node(node, incarnation),
+            Envelope::Isolation(isolation) => self.note_isolation(isolation),
             Envelope::Drain => self.drain(),
             Envelope::Settle => self.give(Input::Settle),
             Envelope::Restore(snapshot) => self.give(Input::Restore(snapshot)),
