@@ -112,8 +112,10 @@ fn nodes_have_places_see_each_other_and_leave() {
 
 #[test]
 fn a_node_waits_for_nats_and_says_so() {
-    let port = common::nats_servers::free_ports(1)[0];
-    let mut nats = Nats::stopped(port, "jetstream { store_dir: STORE }");
+    let mut nats = Nats::alone();
+    let port = nats.port;
+    init_cluster(&settings("command", &[&nats])).expect("made");
+    nats.kill();
     let mut config = node(settings("a", &[&nats]));
     let admin: SocketAddr = ([127, 0, 0, 1], common::nats_servers::free_ports(1)[0]).into();
     config.admin_listen = Some(admin);
@@ -136,10 +138,6 @@ fn a_node_waits_for_nats_and_says_so() {
     }
     assert_eq!(get(admin, "/healthz").status, 200);
     nats.start();
-    let commands = settings("command", &[&nats]);
-    // The node may look before the bucket is there, and would be right to refuse: so it is made
-    // by a command that is as fast.
-    init_cluster(&commands).expect("made");
     let outcome = is_started.recv_timeout(PATIENCE);
     if outcome.is_err() {
         panic!("{:?}", starting.join());
