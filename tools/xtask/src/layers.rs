@@ -83,6 +83,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "tidings-token",
             "tokio",
             "mio",
+            "async-nats",
         ],
     ),
     (

@@ -143,8 +143,10 @@ fn javascript() -> Result<()> {
     setup::proxies()?;
     setup::languages()?;
     setup::disturbers()?;
+    let server = nats::server()?;
+    let variables = [(nats::VARIABLE, &*server.to_string_lossy())];
     // Follows the guide's pages to the letter.
-    run("site/guide", "npm", &["test"])
+    run_with("site/guide", "npm", &["test"], &variables)
 }
 
 /// Tests the packages for backends against the real program; its users are of the JavaScript SDK.
