@@ -268,6 +268,11 @@ impl Connection {
         }
     }
 
+    /// The host does not read for now, so that it hears nothing of a server that lives.
+    pub fn paused(&mut self, now_ms: u64) {
+        self.alive_ms = self.alive_ms.max(now_ms);
+    }
+
     /// What is to be written now.
     pub fn output(&mut self) -> &[u8] {
         if self.opens_outbox {
@@ -331,6 +336,11 @@ impl Connection {
     /// Whether everything may be sent.
     pub fn is_up(&self) -> bool {
         self.state == State::Up
+    }
+
+    /// Whether the server has not said yet what it is.
+    pub fn awaits_info(&self) -> bool {
+        matches!(self.state, State::AwaitInfo { .. })
     }
 
     /// What the server says of itself, once it has.

@@ -16,7 +16,8 @@
 //! the legacy protocol is served), `stream` and `outgoing` (bytes), `mailbox` (what hubs tell each
 //! other), `report` and `times` (how they are), `meters` (metrics), `gate`, `forwarded`, `network`
 //! and `deadlines` (what strangers may cost), `http` (pages, health, uploads and downloads),
-//! `media` (where uploaded files are kept).
+//! `media` (where uploaded files are kept), `cluster` (a node's part in a cluster: each hub's connection to
+//! NATS).
 //!
 //! ```
 //! use tidings_server::{Apps, Server, ServerConfig};
@@ -37,6 +38,7 @@ mod arrivals;
 mod barring;
 mod bounds;
 mod clock;
+mod cluster;
 mod config;
 mod connection;
 mod connections;
@@ -82,6 +84,7 @@ mod writing;
 
 pub use api::config::ApiConfig;
 pub use bounds::HUBS_MAX;
+pub use cluster::{ClusterPlace, LinkReport, NatsServer};
 pub use config::{
     LegacyConfig, Limits, LoginConfig, MediaConfig, ServerConfig, StoreConfig, TlsFiles,
 };

@@ -16,6 +16,7 @@ use tidings_hub::store_ops::StoreAnswer;
 use tidings_hub::{Apps, Pressure, Snapshot, Ticket};
 use tokio::sync::oneshot;
 
+use crate::cluster::Resolved;
 use crate::connection::{Handover, Returned};
 use crate::report::HubReport;
 
@@ -54,6 +55,10 @@ pub(crate) enum Envelope {
     },
     /// The set of apps has changed.
     Apps(Arc<Apps>),
+    /// Where the name of a NATS server leads.
+    Resolved(Box<Resolved>),
+    /// Another node of the cluster is lost, in this life of its number.
+    NodeLost { node: u16, incarnation: u64 },
     /// A measurement of the node's memory.
     Memory(Pressure),
     /// Disconnect all clients, and accept nothing new.
