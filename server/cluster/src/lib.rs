@@ -17,6 +17,7 @@ mod counts;
 mod envelope;
 mod link;
 mod live;
+pub mod nodes;
 mod router;
 pub mod simulated;
 

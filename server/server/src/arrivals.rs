@@ -271,6 +271,9 @@ impl Worker {
         {
             connection.extra().unread = Unread::new(&rest);
         }
+        if self.door.is_isolated {
+            self.send_elsewhere(id);
+        }
     }
 
     /// Once its TLS handshake is complete, a connection has the full time for its request.
@@ -354,6 +357,9 @@ impl Worker {
         }
         if let Some(full) = head.turned_away {
             return self.refuse(slot, &full.into());
+        }
+        if self.door.is_isolated {
+            return self.refuse(slot, &Refusal::Isolated);
         }
         if let Verdict::Refuse(refusal) = verdict {
             return self.refuse(slot, &refusal);

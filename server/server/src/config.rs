@@ -13,6 +13,7 @@ use tidings_wire::rates::Rate;
 
 use crate::api::config::ApiConfig;
 use crate::bounds::HUBS_MAX;
+use crate::cluster::ClusterSettings;
 use crate::media::{AppRule, Shares};
 use crate::network::Network;
 use crate::origins::Origins;
@@ -69,6 +70,8 @@ pub struct ServerConfig {
     pub webhooks: WebhooksConfig,
     /// The legacy protocol.
     pub legacy: LegacyConfig,
+    /// How the node joins its cluster; `None` = it is alone.
+    pub cluster: Option<ClusterSettings>,
     /// Whether the answer to a handshake names the hub that took the connection. For tests that
     /// place users on hubs; with it, an attacker could choose the thread of its victims.
     pub names_hubs: bool,
@@ -137,6 +140,7 @@ impl ServerConfig {
             login: None,
             webhooks: WebhooksConfig::default(),
             legacy: LegacyConfig::default(),
+            cluster: None,
             names_hubs: false,
             drain_window_ms: 0,
         }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use tidings_store::embedded;
 
 use crate::bounds::HUBS_MAX;
+use crate::cluster::ClusterError;
 
 /// Why a server does not start. [`StartError::hint`] says how to fix it.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +67,9 @@ pub enum StartError {
     /// Webhooks cannot be delivered.
     #[error("webhooks cannot start: {0}")]
     Webhooks(#[source] tidings_webhooks::StartError),
+    /// The node has no place in its cluster, and will have none before somebody changes something.
+    #[error("{0}")]
+    Cluster(#[source] ClusterError),
     /// Clients would be disconnected over too long a time.
     #[error("a drain of {0} ms is too long; at most {max} ms are allowed", max = crate::config::DRAIN_WINDOW_MS_MAX)]
     DrainWindow(u64),
@@ -126,6 +130,7 @@ impl StartError {
                 "give the key that the certificate was made for, with the certificate first in its file"
                     .into()
             }
+            Self::Cluster(error) => error.hint(),
             Self::Webhooks(_) => {
                 "check the certificates of --webhooks-ca, and the store with `tidings store verify`".into()
             }
@@ -143,6 +148,12 @@ impl StartError {
 impl From<tidings_api::admin::BookError> for StartError {
     fn from(error: tidings_api::admin::BookError) -> Self {
         Self::Books(error)
+    }
+}
+
+impl From<ClusterError> for StartError {
+    fn from(error: ClusterError) -> Self {
+        Self::Cluster(error)
     }
 }
 

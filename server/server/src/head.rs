@@ -116,6 +116,8 @@ pub(crate) enum Refusal {
     Origin,
     #[error("the server is ending")]
     Draining,
+    #[error("this node has lost its cluster")]
+    Isolated,
     #[error("this address has too many connections that have not logged in")]
     FullSource,
     #[error("this address connects too often")]
@@ -144,7 +146,7 @@ impl Refusal {
             Self::HeadTooLarge | Self::TooManyHeaders => (431, "Request Header Fields Too Large"),
             Self::Origin => (403, "Forbidden"),
             Self::LegacyOff => (404, "Not Found"),
-            Self::Draining | Self::HttpBusy => (503, "Service Unavailable"),
+            Self::Draining | Self::Isolated | Self::HttpBusy => (503, "Service Unavailable"),
             Self::FullSource | Self::Handshakes | Self::Failures => (429, "Too Many Requests"),
             Self::TlsOnPlain
             | Self::NotHttp(_)
@@ -171,6 +173,7 @@ impl Refusal {
             Self::Protocol => "Offer the sub-protocol tidings.v1.",
             Self::Origin => "Add the page's origin to the server's option --origin.",
             Self::Draining => "Connect again in a moment.",
+            Self::Isolated => "Connect to another node, or again in a moment.",
             Self::FullSource | Self::Handshakes => {
                 "Log in or close what is open, and wait a few seconds; behind a proxy, give its address to the server's option --trusted-proxy."
             }

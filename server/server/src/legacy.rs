@@ -2,12 +2,14 @@
 //! which rules. Its clients' translators and logins are the cells' ([`tidings_cell`]).
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError, RwLock};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use tidings_cell::RecentLogins;
 use tidings_legacy::AppRules;
 use tidings_wire::names::AppId;
 
+use crate::cluster::Membership;
 use crate::config::LegacyConfig;
 
 /// What the node's hubs share of the legacy protocol. Touched by logins and their ends only.
@@ -21,17 +23,27 @@ pub(crate) struct LegacyDoor {
     /// Rules of single apps.
     app_rules: RwLock<BTreeMap<AppId, AppRules>>,
     has_tls: bool,
+    /// The node's place in its cluster; `None` = it is alone.
+    membership: Option<Arc<Membership>>,
+    /// Counts the answers that name nodes.
+    turn: AtomicUsize,
     recent: Mutex<RecentLogins>,
 }
 
 impl LegacyDoor {
-    pub(crate) fn new(config: LegacyConfig, has_tls: bool) -> Self {
+    pub(crate) fn new(
+        config: LegacyConfig,
+        has_tls: bool,
+        membership: Option<Arc<Membership>>,
+    ) -> Self {
         Self {
             is_open: config.enabled,
             public_url: config.public_url,
             rules: config.rules,
             app_rules: RwLock::new(config.apps),
             has_tls,
+            membership,
+            turn: AtomicUsize::new(0),
             recent: Mutex::default(),
         }
     }
@@ -41,12 +53,22 @@ impl LegacyDoor {
         self.is_open
     }
 
-    /// Where clients reach this server: as configured, else as they have reached it.
-    pub(crate) fn base(&self, host: &str) -> String {
-        match &self.public_url {
+    /// Where clients reach this server: as configured, else as they have reached it. In a cluster,
+    /// where they reach its nodes that live and do not drain; at least one address.
+    pub(crate) fn bases(&self, host: &str) -> Vec<String> {
+        let nodes = self.membership.as_ref();
+        let nodes = nodes.map(|membership| membership.addresses());
+        if let Some(mut nodes) = nodes.filter(|nodes| !nodes.is_empty()) {
+            // Each client begins at another node than the one before it.
+            let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+            let first = turn % nodes.len();
+            nodes.rotate_left(first);
+            return nodes;
+        }
+        vec![match &self.public_url {
             Some(url) => url.trim_end_matches('/').to_owned(),
             None => format!("{}://{host}", if self.has_tls { "wss" } else { "ws" }),
-        }
+        }]
     }
 
     /// The rules of an app's logins.

@@ -84,7 +84,11 @@ mod writing;
 
 pub use api::config::ApiConfig;
 pub use bounds::HUBS_MAX;
-pub use cluster::{ClusterPlace, LinkReport, NatsServer};
+pub use cluster::{
+    CLUSTER_NAME_MAX, ClusterError, ClusterKey, ClusterNode, ClusterPlace, ClusterReport,
+    ClusterSettings, Durability, LinkReport, Made as MadeCluster, NODE_NAME_MAX, NatsLogin,
+    NatsUrl, drain as drain_node, init as init_cluster, is_cluster_name, status as cluster_status,
+};
 pub use config::{
     LegacyConfig, Limits, LoginConfig, MediaConfig, ServerConfig, StoreConfig, TlsFiles,
 };
@@ -97,7 +101,7 @@ pub use network::{Network, NetworkError};
 pub use origins::{OriginError, OriginPattern, Origins, Page};
 pub use readiness::Trouble;
 pub use report::{DoorCounts, HubReport, NodeReport};
-pub use server::{RunningServer, Server, ServerHandle};
+pub use server::{Ended, RunningServer, Server, ServerHandle};
 pub use webhooks::WebhooksConfig;
 // What a configuration is made of, so that a program needs no other crate for it.
 pub use tidings_api::admin;

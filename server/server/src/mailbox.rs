@@ -9,6 +9,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 
 use mio::Waker;
 use tidings_bus::Crossing;
+use tidings_cluster::nodes::Isolation;
 use tidings_hub::ids::ConnectionId;
 use tidings_hub::moderation::{ModerationRules, Verdict};
 use tidings_hub::outside::{OutsideAnswer, OutsideCall};
@@ -57,10 +58,12 @@ pub(crate) enum Envelope {
     Apps(Arc<Apps>),
     /// Where the name of a NATS server leads.
     Resolved(Box<Resolved>),
-    /// Another node of the cluster is lost, in this life of its number.
-    NodeLost { node: u16, incarnation: u64 },
     /// A measurement of the node's memory.
     Memory(Pressure),
+    /// A node of the cluster has ended.
+    NodeLost { node: u16, incarnation: u64 },
+    /// How far this node is from the others of its cluster has changed.
+    Isolation(Isolation),
     /// Disconnect all clients, and accept nothing new.
     Drain,
     /// No hub has a client any longer: complete the operations in progress.

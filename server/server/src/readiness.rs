@@ -2,13 +2,14 @@
 //! `/healthz`, `tidings_trouble`.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::json;
 use tidings_hub::Time;
 use tidings_store::Access;
 
 use crate::clock::Clock;
+use crate::cluster::Membership;
 
 /// A hub that has had no turn for so long is stuck, in milliseconds: an idle one has one each
 /// second, and the longest turns under load take some hundred milliseconds.
@@ -40,6 +41,7 @@ pub(crate) enum Reason {
     Draining,
     StoreFailed,
     HubStuck,
+    Isolated,
     DiskFull,
     MemoryShort,
     ClockJumped,
@@ -47,11 +49,12 @@ pub(crate) enum Reason {
 }
 
 impl Reason {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Starting,
         Self::Draining,
         Self::StoreFailed,
         Self::HubStuck,
+        Self::Isolated,
         Self::DiskFull,
         Self::MemoryShort,
         Self::ClockJumped,
@@ -65,6 +68,7 @@ impl Reason {
             Self::Draining => "draining",
             Self::StoreFailed => "store_failed",
             Self::HubStuck => "hub_stuck",
+            Self::Isolated => "isolated",
             Self::DiskFull => "disk_full",
             Self::MemoryShort => "memory_short",
             Self::ClockJumped => "clock_jumped",
@@ -77,7 +81,7 @@ impl Reason {
     pub(crate) fn is_serious(self) -> bool {
         matches!(
             self,
-            Self::Starting | Self::Draining | Self::StoreFailed | Self::HubStuck
+            Self::Starting | Self::Draining | Self::StoreFailed | Self::HubStuck | Self::Isolated
         )
     }
 
@@ -90,6 +94,9 @@ impl Reason {
             }
             Self::HubStuck => {
                 "See whether its thread (hub-N) has processor time and memory; if it goes on, restart the server."
+            }
+            Self::Isolated => {
+                "See that the NATS servers run and that this machine reaches them: tidings cluster status."
             }
             Self::DiskFull => "Make space, or a larger disk; nothing has to be restarted.",
             Self::MemoryShort => {
@@ -144,6 +151,8 @@ pub(crate) struct Readiness {
     /// When the TLS certificate ends, in Unix seconds; `i64::MAX` = there is none.
     certificate_end_s: AtomicI64,
     wall: Mutex<WallClock>,
+    /// The node's place in its cluster; `None` = it is alone.
+    membership: Option<Arc<Membership>>,
 }
 
 /// What is known of the system's clock.
@@ -200,7 +209,14 @@ impl Readiness {
             is_memory_short: AtomicBool::new(false),
             certificate_end_s: AtomicI64::new(i64::MAX),
             wall: Mutex::default(),
+            membership: None,
         }
+    }
+
+    /// The same of a node of a cluster.
+    #[must_use]
+    pub(crate) fn in_cluster(self, membership: Option<Arc<Membership>>) -> Self {
+        Self { membership, ..self }
     }
 
     /// Whether the node should get traffic, and what is wrong, for `/readyz`.
@@ -246,6 +262,9 @@ impl Readiness {
         if let Some((hub, ms)) = self.stuck_hub(now) {
             let detail = format!("hub {hub} has had no turn for {} s", ms / 1_000);
             add(Reason::HubStuck, detail);
+        }
+        if let Some(detail) = self.membership.as_ref().and_then(|it| it.trouble()) {
+            add(Reason::Isolated, detail);
         }
         if let Access::NoSpace {
             free_bytes,

@@ -63,7 +63,7 @@ pub struct RunningServer {
     pub(crate) admin_addr: Option<SocketAddr>,
     pub(crate) api_addr: Option<SocketAddr>,
     pub(crate) handle: ServerHandle,
-    pub(crate) supervisor: JoinHandle<()>,
+    pub(crate) supervisor: JoinHandle<Ended>,
 }
 
 impl RunningServer {
@@ -93,16 +93,25 @@ impl RunningServer {
         self.handle.clone()
     }
 
-    /// Waits until the server has stopped: its connections are closed and the store is on disk.
+    /// Waits until the server has stopped, and returns how: its connections are closed and the store is on disk.
     /// That takes at most about 25 s after a drain, however clients behave.
-    pub fn join(self) {
+    pub fn join(self) -> Ended {
         let Self {
             handle, supervisor, ..
         } = self;
         // Only other handles can drain it now; without one, nobody could.
         drop(handle);
-        supervisor.join().expect("the supervisor does not panic");
+        supervisor.join().expect("the supervisor does not panic")
     }
+}
+
+/// How a server has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// It was told to.
+    Stopped,
+    /// It has lost its place in the cluster: whoever started it is to start it again.
+    Over,
 }
 
 /// Controls a running server from any thread: drains it, changes its apps, and reports its state.

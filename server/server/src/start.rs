@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
@@ -25,7 +25,7 @@ use crate::api::config::ApiConfig;
 use crate::api::{self, ApiPort, NodeHubs, PortParts};
 use crate::bounds::HUBS_MAX;
 use crate::clock::Clock;
-use crate::cluster::ClusterPlace;
+use crate::cluster::{self, ClusterPlace, Joined, Membership};
 use crate::config::{DRAIN_WINDOW_MS_MAX, ServerConfig, StoreConfig};
 use crate::error::StartError;
 use crate::gate::Gate;
@@ -40,7 +40,7 @@ use crate::meters::NodeMeters;
 use crate::readiness::{Phase, Readiness};
 use crate::server::{RunningServer, ServerHandle};
 use crate::storage::{StoreSink, disk_of, open_engine, open_media, stored_bounds};
-use crate::supervisor::{DRAIN, Supervisor};
+use crate::supervisor::{Command, DRAIN, Supervisor};
 use crate::tls::Tls;
 use crate::webhooks::{self, WebhooksThread};
 use crate::worker::{LISTENER, Node, WAKER, Worker, WorkerParts};
@@ -84,8 +84,17 @@ pub(crate) fn start(
         names_hubs: config.names_hubs,
         legacy: front.legacy.clone(),
     });
+    let (control, commands) = channel();
+    // Order: health is told by now, and no hub is there yet, which has the node's number.
+    let joined = base.join_cluster(&config, &control)?;
+    let place = match (place, config.cluster.as_ref().zip(joined.as_ref())) {
+        (None, Some((settings, joined))) => Some(ClusterPlace::of(settings, joined)?),
+        (place, _) => place,
+    };
     let hubs = Hubs::start(&mut base, &node, &office.apps, &config, place)?;
     let directory = match &config.store {
+        // Sessions of a node that has ended are its cluster's affair: they may be elsewhere by now.
+        _ if joined.is_some() => None,
         StoreConfig::Memory => None,
         StoreConfig::Directory(path) => Some(path.clone()),
     };
@@ -103,7 +112,6 @@ pub(crate) fn start(
     let key_sets = Reports::default();
     let mut sets = KeySets::new(place.clone(), key_sets.clone());
     sets.look(&office.apps);
-    let (control, commands) = channel();
     let handle = ServerHandle {
         control,
         readiness: base.readiness.clone(),
@@ -134,6 +142,7 @@ pub(crate) fn start(
         webhooks: office.webhooks,
         http_thread: front.http_thread,
         committer: base.committer,
+        lessee: joined.map(|joined| joined.lessee),
     };
     let supervisor = Builder::new()
         .name("supervisor".into())
@@ -162,6 +171,7 @@ struct Base {
     local_addr: SocketAddr,
     clock: Clock,
     readiness: Arc<Readiness>,
+    membership: Option<Arc<Membership>>,
     /// One for each hub, until the hubs are started.
     loops: Vec<(Poll, Inbox)>,
     mailboxes: Vec<Arc<Mailbox>>,
@@ -179,7 +189,10 @@ impl Base {
         let admin_addr = admin.as_ref().and_then(|admin| admin.local_addr().ok());
         let (listeners, local_addr) = listen::open(config.listen, config.hubs)?;
         let clock = Clock::start();
-        let readiness = Arc::new(Readiness::new(clock, config.hubs));
+        let cluster = config.cluster.as_ref();
+        let membership = cluster.map(|cluster| Arc::new(Membership::new(&cluster.advertise)));
+        let readiness = Readiness::new(clock, config.hubs).in_cluster(membership.clone());
+        let readiness = Arc::new(readiness);
         if let Some(end_s) = tls.as_ref().and_then(Tls::end_s) {
             readiness.note_certificate(end_s);
         }
@@ -202,10 +215,26 @@ impl Base {
             local_addr,
             clock,
             readiness,
+            membership,
             loops,
             mailboxes,
             committer,
         })
+    }
+
+    /// Takes the node's place in its cluster, however long NATS is away; `None` = it is alone.
+    fn join_cluster(
+        &self,
+        config: &ServerConfig,
+        control: &Sender<Command>,
+    ) -> Result<Option<Joined>, StartError> {
+        let Some((settings, membership)) = config.cluster.as_ref().zip(self.membership.as_ref())
+        else {
+            return Ok(None);
+        };
+        let (hubs, control) = (config.hubs, control.clone());
+        let joined = cluster::join(settings, hubs, membership, &self.mailboxes, control)?;
+        Ok(Some(joined))
     }
 }
 
@@ -287,7 +316,8 @@ impl Front {
             clock,
             config.media,
         );
-        let legacy = Arc::new(LegacyDoor::new(config.legacy.clone(), has_tls));
+        let legacy = LegacyDoor::new(config.legacy.clone(), has_tls, base.membership.clone());
+        let legacy = Arc::new(legacy);
         let meters = meters(base, office, gate, &media, config);
         office.api.set_meters(meters.clone());
         let api_router = tidings_api::router(office.api.clone());
@@ -353,6 +383,7 @@ fn meters(
         memory_max: config.memory_max,
         replay_bytes_max: replay_bytes_max(config.memory_max, config.hubs),
         disk: disk_of(&config.store, config.disk_reserve),
+        membership: base.membership.clone(),
         strangers_max: config.limits.preauth_connections_max,
         api: Arc::downgrade(&office.api),
         state: Mutex::default(),

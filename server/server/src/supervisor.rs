@@ -17,12 +17,14 @@ use tidings_wire::names::AppId;
 
 use crate::api::ApiPort;
 use crate::clock::Clock;
+use crate::cluster::Lessee;
 use crate::error::StartError;
 use crate::key_sets::{AppsPlace, KeySets};
 use crate::mailbox::{Envelope, Mailbox};
 use crate::mailboxes::{settle, tell};
 use crate::memory::{Watch, give_back_freed, memory_allocated, memory_used};
 use crate::readiness::{Phase, Readiness};
+use crate::server::Ended;
 use crate::storage::stored_bounds;
 use crate::tls::Tls;
 use crate::webhooks::WebhooksThread;
@@ -39,6 +41,10 @@ const UNMEASURED: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(crate) enum Command {
     Drain,
+    /// Send all clients away and let nobody in, but go on until told to drain.
+    Empty,
+    /// The node has lost its place in the cluster.
+    Over,
     /// The apps, and whom to tell that hubs have them.
     Apps(Arc<Apps>, Sender<()>),
     /// The rules of bans have changed.
@@ -69,10 +75,29 @@ pub(crate) struct Supervisor {
     pub(crate) webhooks: WebhooksThread,
     pub(crate) http_thread: JoinHandle<()>,
     pub(crate) committer: Committer,
+    /// Holds the node's place in its cluster; `None` = it is alone.
+    pub(crate) lessee: Option<Lessee>,
+}
+
+/// Waits until a server that is drained is told to end, or is left by all who could say it.
+fn wait_for_end(commands: &Receiver<Command>) {
+    for command in commands {
+        match command {
+            Command::Drain | Command::Over => return,
+            Command::Apps(_, told) | Command::Bans(told) => {
+                let _ = told.send(());
+            }
+            Command::Certificate(told) => {
+                let _ = told.send(Ok(()));
+            }
+            Command::Empty | Command::LegacyRules(_) => {}
+        }
+    }
 }
 
 impl Supervisor {
-    pub(crate) fn run(mut self, commands: &Receiver<Command>) {
+    pub(crate) fn run(mut self, commands: &Receiver<Command>) -> Ended {
+        let mut stays = false;
         // Drains also when nobody is left who could say it.
         loop {
             let mut wait = self.look_at_memory();
@@ -99,12 +124,19 @@ impl Supervisor {
                     let _ = told.send(read);
                 }
                 Err(RecvTimeoutError::Timeout) => {}
-                Ok(Command::Drain) | Err(RecvTimeoutError::Disconnected) => break,
+                Ok(Command::Empty) => {
+                    stays = true;
+                    break;
+                }
+                Ok(Command::Drain | Command::Over) | Err(RecvTimeoutError::Disconnected) => break,
             }
         }
         // Nobody measures from now on.
         self.node.intake.allow(usize::MAX);
         self.readiness.advance(Phase::Draining);
+        if let Some(lessee) = &self.lessee {
+            lessee.drain();
+        }
         tracing::info!("draining");
         let begin = Instant::now();
         self.tell(|| Envelope::Drain);
@@ -114,6 +146,10 @@ impl Supervisor {
                 tracing::warn!("connections are cut that did not end in time");
                 break;
             }
+        }
+        if stays {
+            tracing::info!("drained: the node is empty, and ends when it is told to");
+            wait_for_end(commands);
         }
         let is_settled = self.directory.is_some() && settle(&self.mailboxes);
         self.tell(|| Envelope::Stop);
@@ -129,6 +165,15 @@ impl Supervisor {
         if let Some(directory) = self.directory {
             keep(&directory, self.node.clock, is_settled, &snapshots);
         }
+        // Order: nothing is written any more, and the other nodes are told at once.
+        let ended = match self.lessee {
+            Some(lessee) if lessee.is_over() => Ended::Over,
+            Some(lessee) => {
+                lessee.leave();
+                Ended::Stopped
+            }
+            None => Ended::Stopped,
+        };
         self.key_sets.end();
         drop(self.place);
         drop(self.node);
@@ -141,6 +186,7 @@ impl Supervisor {
             tracing::error!("the HTTP thread panicked");
         }
         tracing::info!(took_ms = begin.elapsed().as_millis(), "ended");
+        ended
     }
 
     /// Tells the hubs how short memory is; returns how long to wait for the next measurement.

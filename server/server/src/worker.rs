@@ -30,7 +30,7 @@ use tidings_wire::limits::REPLAY_BYTES_MAX;
 use tidings_wire::names::AppId;
 
 use crate::clock::Clock;
-use crate::cluster::{ClusterPlace, LINK, Link, join};
+use crate::cluster::{ClusterPlace, LINK, Link, connect};
 use crate::config::Limits;
 use crate::connection::{Returned, Stage};
 use crate::connections::Connections;
@@ -134,6 +134,8 @@ pub(crate) struct Door {
     pub(crate) accept_after_ms: u64,
     /// Connections are accepted: the sessions of before are in their places.
     pub(crate) is_open: bool,
+    /// The node has lost its cluster: clients are to go elsewhere.
+    pub(crate) is_isolated: bool,
     /// Connections made so far: their names count up.
     pub(crate) connections_made: u64,
     /// TLS handshakes, oldest first; some may have ended since. Bound: `tls_handshakes_max`.
@@ -234,12 +236,13 @@ impl Worker {
         let has_page_rules = has_own_rules(&hub.apps);
         let hub = Hub::new(hub).with_replay_bytes_max(node.replay_bytes_max);
         let mailbox = inbox.mailbox();
-        let (bus, link) = join(Router::new(id, homes), cluster, id, mailbox);
+        let (bus, link) = connect(Router::new(id, homes), cluster, id, mailbox);
         let door = Door {
             listener: Some(listener),
             has_unaccepted: true,
             accept_after_ms: 0,
             is_open: false,
+            is_isolated: false,
             connections_made: 0,
             handshakes: VecDeque::new(),
             probes: VecDeque::new(),
@@ -478,8 +481,9 @@ impl Worker {
                 self.end_barred();
             }
             Envelope::Resolved(resolved) => self.take_resolved(*resolved),
-            Envelope::NodeLost { node, incarnation } => self.lose_node(node, incarnation),
             Envelope::Memory(pressure) => self.take_pressure(pressure),
+            Envelope::NodeLost { node, incarnation } => self.lose_node(node, incarnation),
+            Envelope::Isolation(isolation) => self.note_isolation(isolation),
             Envelope::Drain => self.drain(),
             Envelope::Settle => self.give(Input::Settle),
             Envelope::Restore(snapshot) => self.give(Input::Restore(snapshot)),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use crate::cluster_command::ClusterCommand;
 use crate::failure::Failure;
 use crate::people::Reach;
 use crate::permissions::PermissionArguments;
@@ -49,6 +50,9 @@ pub(crate) enum Command {
     /// List or delete files that users have uploaded
     #[command(subcommand)]
     Media(MediaCommand),
+    /// Make a cluster of servers, show it, and drain its nodes
+    #[command(subcommand)]
+    Cluster(ClusterCommand),
     /// Show the status of a server
     Status(StatusArguments),
     /// Make the running server read its apps and its TLS certificate again

@@ -1,5 +1,6 @@
 //! `tidings doctor`: checks what a server needs, and says how to fix what is wrong.
 
+mod cluster;
 mod running;
 
 use std::fs::{self, File, OpenOptions};
@@ -145,11 +146,13 @@ pub(crate) fn run(arguments: DoctorArguments) -> Result<(), Failure> {
     let settings = settings.and_then(|settings| {
         check_filter(&settings.log_plan().filter)?;
         let is_dev = settings.is_dev();
-        Ok((is_dev, settings.resolve()?))
+        let key_file = settings.cluster_key_path().map(Path::to_owned);
+        Ok((is_dev, key_file, settings.resolve()?))
     });
     match settings {
-        Ok((is_dev, config)) => {
+        Ok((is_dev, key_file, config)) => {
             look_at_apps(&mut findings, &config, is_dev);
+            cluster::look(&mut findings, &config, key_file.as_deref());
             look_at_key_sets(&mut findings, &config);
             let login = Login {
                 app_id: first_app(&config),

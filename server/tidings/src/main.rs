@@ -5,6 +5,7 @@ mod api_rules;
 mod app;
 mod apps;
 mod changes;
+mod cluster_command;
 mod command;
 mod control;
 mod doctor;
@@ -68,6 +69,7 @@ fn main() -> ExitCode {
         Command::Key(command) => key_command::run(command),
         Command::Store(command) => stored::run(command),
         Command::Media(command) => media::run(command),
+        Command::Cluster(command) => cluster_command::run(command),
         Command::Status(arguments) => status::run(&arguments),
         Command::Reload(place) => status::reload(&place),
         Command::Doctor(arguments) => doctor::run(arguments),

@@ -2,7 +2,9 @@
 
 use std::io::Write as _;
 use std::net::SocketAddr;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,7 +13,7 @@ use rustix::fs::Mode;
 use sd_notify::NotifyState;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-use tidings_server::{Access, Server, ServerConfig, ServerHandle, memory_used};
+use tidings_server::{Access, Ended, Server, ServerConfig, ServerHandle, memory_used};
 use tidings_store::embedded::Snapshots;
 
 use crate::api::{Running, ServedApps};
@@ -106,13 +108,30 @@ pub(crate) fn run(arguments: ServeArguments) -> Result<(), Failure> {
     // to stop.
     let address = pages.address(server.local_addr());
     let _ = writeln!(std::io::stdout(), "tidings is ready: {address}");
-    server.join();
+    let ended = server.join();
     drop(control);
     if let Some(sending) = sending {
         sending.end();
     }
     log::finish();
+    if ended == Ended::Over {
+        return Err(start_anew());
+    }
     Ok(())
+}
+
+/// Replaces this process by a new one with the same command line: a node that has lost its place in
+/// its cluster takes another. Returns only if that fails.
+fn start_anew() -> Failure {
+    let mut words = std::env::args_os();
+    let own = words.next();
+    let program = std::env::current_exe().ok().filter(|path| path.exists());
+    let program = program.map(PathBuf::into_os_string).or(own);
+    let error = Command::new(program.unwrap_or_default()).args(words).exec();
+    Failure::new(
+        format!("the node has lost its place in the cluster, and cannot start itself again: {error}"),
+        "start the server again; systemd and containers do so by themselves",
+    )
 }
 
 /// Warns about missing things that the operator would want.

@@ -1,5 +1,6 @@
 //! Project tasks: set-up, the running demo, every test. `cargo xtask help` lists them.
 
+mod cluster;
 mod coverage;
 mod fairness;
 mod faults;
@@ -7,6 +8,7 @@ mod figures;
 mod instructions;
 mod layers;
 mod long;
+mod nats;
 mod package;
 mod performance;
 mod proofs;
@@ -49,6 +51,21 @@ enum Task {
         )]
         serve: Vec<String>,
     },
+    /// Set everything up, then run three NATS servers and three nodes of a cluster with the demo
+    Cluster {
+        /// Port of the first node; the others have the next two
+        #[arg(long, value_name = "PORT", default_value_t = 7401, value_parser = clap::value_parser!(u16).range(1..=65_533))]
+        first_port: u16,
+        /// Options of `tidings serve`, for all nodes
+        #[arg(
+            trailing_var_arg = true,
+            allow_hyphen_values = true,
+            value_name = "OPTION"
+        )]
+        serve: Vec<String>,
+    },
+    /// Install the NATS server of the tests, and print where it is
+    Nats,
     /// Set everything up, then run every test
     Test,
     /// Build only what the program serves: SDKs, demo, guide
@@ -224,6 +241,11 @@ fn main() -> ExitCode {
 fn perform(task: Task) -> Result<()> {
     match task {
         Task::Up { serve } => up::up(&serve),
+        Task::Cluster { first_port, serve } => cluster::run(first_port, &serve),
+        Task::Nats => {
+            println!("{}", nats::server()?.display());
+            Ok(())
+        }
         Task::Test => tests::all(),
         Task::Web => setup::web(),
         Task::Backends => tests::backends(),

@@ -6,10 +6,10 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, bail};
 
 use crate::reliability::said_by;
-use crate::setup::{self, cargo, root, run, run_with};
+use crate::setup::{self, cargo, cargo_program, root, run, run_with};
 use crate::sim::Sim;
 use crate::{
-    coverage, faults, figures, instructions, layers, package, proofs, python, security_list, supply,
+    cluster, coverage, faults, figures, instructions, layers, nats, package, proofs, python, security_list, supply,
 };
 
 /// Seeds of the simulator in one run. More find more and cost about 40 ms each.
@@ -32,6 +32,7 @@ pub(crate) fn all() -> Result<()> {
         ("deliberate faults", faults::draw),
         ("WebSocket conformance", proofs::autobahn),
         ("loss of power", proofs::power_gate),
+        ("a cluster on this machine", cluster::gate),
         ("packages", package::check),
         ("JavaScript tests", javascript),
         ("clients for backends", backends),
@@ -97,7 +98,9 @@ pub(crate) fn check() -> Result<()> {
     setup::own_clock()?;
     // The end-to-end tests run the program itself.
     cargo(&["build", "--quiet", "--package", "tidings"])?;
-    cargo(&["test", "--workspace", "--quiet"])
+    let server = nats::server()?;
+    let variables = [(nats::VARIABLE, &*server.to_string_lossy())];
+    run_with(".", &cargo_program(), &["test", "--workspace", "--quiet"], &variables)
 }
 
 /// Checks code and pages generated from `proto/`.

@@ -28,6 +28,17 @@ struct Job {
 /// Sets everything up and runs the server with the demo. `args` go to `tidings serve`.
 pub(crate) fn up(args: &[String]) -> Result<()> {
     let began = Instant::now();
+    build_all()?;
+    step(
+        4,
+        &format!("starting it, after {} s", began.elapsed().as_secs()),
+    );
+    serve(args)
+}
+
+/// Builds the pages and the server with them, where they are not as they should be. Returns the
+/// program.
+pub(crate) fn build_all() -> Result<PathBuf> {
     step(1, "looking at what is here");
     setup::check_node()?;
     compiler()?;
@@ -70,12 +81,7 @@ pub(crate) fn up(args: &[String]) -> Result<()> {
     step(3, "the server with these pages (up to half a minute)");
     let server = start("server", Path::new(&cargo_program()), &build())?;
     wait(vec![server])?;
-
-    step(
-        4,
-        &format!("starting it, after {} s", began.elapsed().as_secs()),
-    );
-    serve(args)
+    Ok(target().join("quick/tidings"))
 }
 
 /// Whether the pages are newer than everything that they are built from.

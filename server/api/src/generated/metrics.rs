@@ -101,8 +101,16 @@ pub enum Metric {
     GhostSwept,
     /// Checks of the contract that failed in this server. Must stay 0.
     InvariantViolation,
-    /// 1 = what is stored is kept in memory only, and a restart forgets it.
+    /// 1 = what is stored is kept in memory only, and a restart forgets it; or, on a cluster, it is on this node alone.
     DurabilityRelaxed,
+    /// Nodes that live, this one included.
+    ClusterNodes,
+    /// 1 = this node has no good lease: it waits for NATS, could not renew in time, or starts again.
+    ClusterIsolated,
+    /// Requests about this node's lease that NATS did not answer.
+    ClusterRenewalsFailed,
+    /// Ends of other nodes that this one has seen, planned ones included.
+    ClusterNodesLost,
     /// How long a group of operations took until it was durable.
     FsyncSeconds,
     /// Operations that were carried out.
@@ -132,7 +140,7 @@ pub enum Metric {
 }
 
 /// All metrics, each at the place of its variant.
-pub static METRICS: [Row; 62] = [
+pub static METRICS: [Row; 66] = [
     Row {
         metric: Metric::BuildInfo,
         name: "tidings_build_info",
@@ -523,7 +531,39 @@ pub static METRICS: [Row; 62] = [
         kind: Kind::Gauge,
         unit: None,
         labels: &[],
-        help: "1 = what is stored is kept in memory only, and a restart forgets it.",
+        help: "1 = what is stored is kept in memory only, and a restart forgets it; or, on a cluster, it is on this node alone.",
+    },
+    Row {
+        metric: Metric::ClusterNodes,
+        name: "tidings_cluster_nodes",
+        kind: Kind::Gauge,
+        unit: None,
+        labels: &[],
+        help: "Nodes that live, this one included.",
+    },
+    Row {
+        metric: Metric::ClusterIsolated,
+        name: "tidings_cluster_isolated",
+        kind: Kind::Gauge,
+        unit: None,
+        labels: &[],
+        help: "1 = this node has no good lease: it waits for NATS, could not renew in time, or starts again.",
+    },
+    Row {
+        metric: Metric::ClusterRenewalsFailed,
+        name: "tidings_cluster_renewals_failed_total",
+        kind: Kind::Counter,
+        unit: None,
+        labels: &[],
+        help: "Requests about this node's lease that NATS did not answer.",
+    },
+    Row {
+        metric: Metric::ClusterNodesLost,
+        name: "tidings_cluster_nodes_lost_total",
+        kind: Kind::Counter,
+        unit: None,
+        labels: &[],
+        help: "Ends of other nodes that this one has seen, planned ones included.",
     },
     Row {
         metric: Metric::FsyncSeconds,

@@ -13,7 +13,7 @@ use crate::mailbox::Mailbox;
 use crate::worker::Worker;
 
 /// A hub's bus and its connection to NATS; the latter only in a cluster.
-pub(crate) fn join(
+pub(crate) fn connect(
     router: Router,
     place: Option<Arc<ClusterPlace>>,
     hub: HubId,
@@ -109,7 +109,7 @@ impl Worker {
         }
     }
 
-    /// Another node is lost.
+    /// A node of the cluster has ended, in this life of its number.
     pub(crate) fn lose_node(&mut self, node: u16, incarnation: u64) {
         tidings_cell::with_bus(self, |bus, out| bus.node_lost(node, incarnation, out));
     }

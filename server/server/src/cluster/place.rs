@@ -1,6 +1,5 @@
 //! What the hubs of a node must know to meet those of other nodes.
 
-use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,35 +7,16 @@ use rustls::ClientConfig;
 use tidings_cluster::ClusterConfig;
 use tidings_nats::Credentials;
 
+use super::error::ClusterError;
+use super::leases::Joined;
+use super::settings::{ClusterSettings, NatsLogin, NatsUrl};
 use crate::key_sets::roots;
-
-/// A NATS server's address.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NatsServer {
-    /// A name or an IP address; IPv6 without brackets.
-    pub host: String,
-    /// The port.
-    pub port: u16,
-    /// Whether TLS is spoken whatever the server wants (`tls://`).
-    pub is_tls: bool,
-}
-
-impl fmt::Display for NatsServer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = if self.is_tls { "tls" } else { "nats" };
-        if self.host.contains(':') {
-            write!(f, "{scheme}://[{}]:{}", self.host, self.port)
-        } else {
-            write!(f, "{scheme}://{}:{}", self.host, self.port)
-        }
-    }
-}
 
 /// A node's place in its cluster: what its hubs connect to, and as whom.
 #[derive(Debug, Clone)]
 pub struct ClusterPlace {
     /// NATS servers; at least one.
-    pub servers: Vec<NatsServer>,
+    pub servers: Vec<NatsUrl>,
     /// Who the node is to them.
     pub credentials: Credentials,
     /// How TLS is spoken with them: see [`ClusterPlace::tls`].
@@ -46,6 +26,22 @@ pub struct ClusterPlace {
 }
 
 impl ClusterPlace {
+    /// The place of a node that holds its lease.
+    pub(crate) fn of(settings: &ClusterSettings, joined: &Joined) -> Result<Self, ClusterError> {
+        Ok(Self {
+            servers: settings.servers.clone(),
+            credentials: credentials(&settings.login)?,
+            tls: Self::tls(settings.tls_ca.as_deref()).map_err(ClusterError::Tls)?,
+            config: ClusterConfig {
+                prefix: settings.prefix(),
+                key: settings.key.0,
+                node: joined.node,
+                incarnation: joined.incarnation,
+                settle_ms: joined.settle_ms,
+            },
+        })
+    }
+
     /// TLS with servers whose certificates are signed by the authorities in this PEM file;
     /// `None` = by those that browsers trust.
     ///
@@ -60,4 +56,17 @@ impl ClusterPlace {
             .with_no_client_auth();
         Ok(Arc::new(config))
     }
+}
+
+fn credentials(login: &NatsLogin) -> Result<Credentials, ClusterError> {
+    Ok(match login {
+        NatsLogin::Nobody => Credentials::None,
+        NatsLogin::Password { user, password } => Credentials::Password {
+            user: user.clone(),
+            password: password.clone(),
+        },
+        NatsLogin::File(content) => {
+            Credentials::parse(content).map_err(ClusterError::Credentials)?
+        }
+    })
 }

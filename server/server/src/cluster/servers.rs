@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::place::NatsServer;
+use super::settings::NatsUrl;
 
 /// Most servers that are remembered: those that are configured and those of whom they tell.
 const SERVERS_MAX: usize = 64;
@@ -16,7 +16,7 @@ const PAUSE_MS_MAX: u64 = 2_000;
 /// A server that may be tried.
 #[derive(Debug, Clone)]
 pub(super) struct Candidate {
-    pub(super) server: NatsServer,
+    pub(super) server: NatsUrl,
     /// The name that its certificate must have.
     pub(super) tls_name: String,
     /// Nothing came in clear when it was tried with TLS after INFO: it begins with TLS.
@@ -38,8 +38,8 @@ pub(super) struct Servers {
 }
 
 impl Servers {
-    pub(super) fn new(configured: &[NatsServer]) -> Self {
-        let candidate = |server: &NatsServer| Candidate {
+    pub(super) fn new(configured: &[NatsUrl]) -> Self {
+        let candidate = |server: &NatsUrl| Candidate {
             server: server.clone(),
             tls_name: server.host.clone(),
             begins_with_tls: false,
@@ -130,7 +130,7 @@ impl Servers {
                 } else {
                     host.clone()
                 },
-                server: NatsServer {
+                server: NatsUrl {
                     host,
                     port,
                     is_tls: current.server.is_tls,
@@ -162,7 +162,7 @@ fn below(random: u64, range: usize) -> usize {
     usize::try_from(random % (range as u64).max(1)).unwrap_or(0)
 }
 
-fn is_at(server: &NatsServer, text: &str) -> bool {
+fn is_at(server: &NatsUrl, text: &str) -> bool {
     split(text).is_some_and(|(host, port)| host == server.host && port == server.port)
 }
 
@@ -187,8 +187,8 @@ fn is_ipv6(host: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn server(host: &str, is_tls: bool) -> NatsServer {
-        NatsServer {
+    fn server(host: &str, is_tls: bool) -> NatsUrl {
+        NatsUrl {
             host: host.into(),
             port: 4222,
             is_tls,

@@ -55,13 +55,14 @@ fn addresses(form: Form, legacy: &LegacyDoor, headers: &HeaderMap, query: &str) 
         return (StatusCode::NOT_FOUND, text).into_response();
     }
     let host = headers.get(HOST).and_then(|host| host.to_str().ok());
-    let base = legacy.base(host.unwrap_or("localhost"));
+    let bases = legacy.bases(host.unwrap_or("localhost"));
+    let bases: Vec<_> = bases.iter().cycle().take(ADDRESSES).collect();
     let app = query.split('&').find_map(|pair| pair.strip_prefix("vid="));
     // Only a real app's id gets into a URL; whoever states another is refused at its login.
     let app = app.filter(|app| AppId::parse(app).is_ok());
     let body = json!({
-        "web": vec![entry(form, &base, app); ADDRESSES],
-        "wx_web": [without_scheme(&url(&base, app))],
+        "web": bases.iter().map(|base| entry(form, base, app)).collect::<Vec<_>>(),
+        "wx_web": [without_scheme(&url(bases[0], app))],
     });
     (
         [

@@ -24,6 +24,7 @@ use tidings_wire::names::AppId;
 use self::apps::AppFigures;
 pub(crate) use self::process::Disk;
 use crate::clock::Clock;
+use crate::cluster::Membership;
 use crate::gate::Gate;
 use crate::http::MediaDoor;
 use crate::mailbox::{CALLS_DEPTH_MAX, INBOX_DEPTH_MAX, Mailbox};
@@ -61,6 +62,8 @@ pub(crate) struct NodeMeters {
     pub(crate) replay_bytes_max: usize,
     /// Where stored data are; `None` = in memory.
     pub(crate) disk: Option<Disk>,
+    /// The node's place in its cluster; `None` = it is alone.
+    pub(crate) membership: Option<Arc<Membership>>,
     /// Most strangers at a time.
     pub(crate) strangers_max: usize,
     /// Which has these meters: it must not keep itself alive by them.
@@ -142,7 +145,16 @@ impl NodeMeters {
         if let Some(disk) = &self.disk {
             disk.read(reading);
         }
-        reading.add(Metric::DurabilityRelaxed, &[], self.disk.is_none());
+        // On a cluster, what is stored is on one node.
+        let is_relaxed = self.disk.is_none() || self.membership.is_some();
+        reading.add(Metric::DurabilityRelaxed, &[], is_relaxed);
+        if let Some(membership) = &self.membership {
+            let (failed, lost) = membership.counts();
+            reading.add(Metric::ClusterNodes, &[], membership.living());
+            reading.add(Metric::ClusterIsolated, &[], membership.trouble().is_some());
+            reading.add(Metric::ClusterRenewalsFailed, &[], failed);
+            reading.add(Metric::ClusterNodesLost, &[], lost);
+        }
         reading.add(Metric::Hubs, &[], self.mailboxes.len());
         reading.add(Metric::HubsSilent, &[], silent);
         let replay_max = (self.replay_bytes_max < usize::MAX).then_some(self.replay_bytes_max);

@@ -12,6 +12,9 @@ pub(super) const DAY: Duration = Duration::from_secs(86_400);
 /// A number without a unit counts seconds.
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 
+/// A number without a unit counts milliseconds.
+pub(super) const MILLISECOND: Duration = Duration::from_millis(1);
+
 /// Longest time over which clients are disconnected. Source: contract 4.5.
 const DRAIN_WINDOW_MAX: Duration = Duration::from_secs(20);
 
@@ -166,5 +169,17 @@ pub(super) fn drain_window(time: &Span, _name: &str) -> Result<(), Failure> {
             window.as_secs()
         ),
         "give --drain-window at most 20s",
+    ))
+}
+
+/// How long logins and joins wait for NATS.
+pub(super) fn interest_settle(time: &Span, _name: &str) -> Result<(), Failure> {
+    const MOST: Duration = Duration::from_millis(1_000);
+    if time.of(MILLISECOND) <= MOST {
+        return Ok(());
+    }
+    Err(Failure::new(
+        "logins and joins cannot wait longer than a second for NATS",
+        "give --cluster-interest-settle at most 1s; servers of one network need 5ms",
     ))
 }

@@ -18,7 +18,7 @@ impl Settings {
                 "check the path given to --config or TIDINGS_CONFIG",
             )
         })?;
-        toml::from_str(&text).map_err(|error| {
+        let settings = toml::from_str(&text).map_err(|error| {
             // The library's own message would show the line, which may contain a certificate.
             let line = error
                 .span()
@@ -36,7 +36,8 @@ impl Settings {
                 ),
                 hint(&text, unknown.as_deref(), &message),
             )
-        })
+        });
+        settings.map(Self::take_section)
     }
 }
 

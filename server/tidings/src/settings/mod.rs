@@ -4,6 +4,7 @@
 
 mod apps;
 mod checks;
+mod cluster;
 mod file;
 mod keys;
 mod login;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Deserializer};
 use tidings_server::{Limits, MediaConfig, Rates, WebhooksConfig};
 
 pub(crate) use self::apps::AppSource;
+pub(crate) use self::cluster::is_open_to_others;
 pub(crate) use self::resolve::parse_origins;
 use self::values::{Listen, RateValue, Size, Span, Switch};
 pub(crate) use self::variables::check as check_variables;
@@ -53,12 +55,18 @@ macro_rules! settings {
                 #[arg(long)]
                 $name: Option<$type>,
             )*
+            /// The table `[cluster]` of a file, until [`Settings::read`] has taken it.
+            #[arg(skip)]
+            cluster: Option<cluster::Section>,
         }
 
         impl Settings {
             /// Fills missing settings with those of a weaker source.
             pub(crate) fn or(self, weaker: Self) -> Self {
-                Self { $($name: self.$name.or(weaker.$name),)* }
+                Self {
+                    $($name: self.$name.or(weaker.$name),)*
+                    cluster: None,
+                }
             }
 
             /// Refuses values that are out of range, whichever source gave them.
@@ -429,6 +437,59 @@ settings! {
     /// trace along has decided about it [default: 1]
     #[arg(env = "TIDINGS_OTLP_SAMPLE", value_name = "SHARE")]
     otlp_sample: f64 = 1.0 => checks::otlp_sample;
+
+    /// Name of the cluster that this server is a node of: letters, digits, - and _ [default: none,
+    /// the server is alone]
+    ///
+    /// In the file, the settings of a cluster can stand in a table [cluster], without cluster- in
+    /// front of their names.
+    #[arg(env = "TIDINGS_CLUSTER_NAME", value_name = "NAME")]
+    cluster_name: String;
+
+    /// NATS server that joins the nodes: nats://HOST[:PORT], or tls://; repeat for each server
+    ///
+    /// A user and a password can stand before the host, as in nats://USER:PASSWORD@HOST; give them
+    /// by the variable or the file, because options show in process lists.
+    #[arg(
+        env = "TIDINGS_CLUSTER_NATS",
+        value_name = "URL",
+        value_delimiter = ',',
+        hide_env_values = true
+    )]
+    #[serde(default, deserialize_with = "one_or_many")]
+    cluster_nats: Vec<String>;
+
+    /// File with the credentials for NATS: a .creds file, or the seed of a user's nkey
+    #[arg(env = "TIDINGS_CLUSTER_CREDENTIALS", value_name = "FILE")]
+    cluster_credentials: PathBuf;
+
+    /// PEM file with the authorities that vouch for the NATS servers [default: the system's]
+    #[arg(env = "TIDINGS_CLUSTER_CA", value_name = "FILE")]
+    cluster_ca: PathBuf;
+
+    /// File with the key that the nodes of the cluster share; `tidings cluster key` makes one
+    #[arg(env = "TIDINGS_CLUSTER_KEY_FILE", value_name = "FILE")]
+    cluster_key_file: PathBuf;
+
+    /// URL at which clients reach this node itself, for example wss://chat-1.example.org
+    #[arg(env = "TIDINGS_CLUSTER_ADVERTISE", value_name = "URL")]
+    cluster_advertise: String;
+
+    /// Name of this node, for people [default: the machine's]
+    #[arg(env = "TIDINGS_CLUSTER_NODE_NAME", value_name = "NAME")]
+    cluster_node_name: String;
+
+    /// How long a login or a join waits until all NATS servers know of it; a number without a unit
+    /// is milliseconds [default: 5ms]
+    ///
+    /// Where there is one NATS server, nothing is waited for.
+    #[arg(env = "TIDINGS_CLUSTER_INTEREST_SETTLE", value_name = "TIME")]
+    cluster_interest_settle: Span = Span::Time(Duration::from_millis(5)) => checks::interest_settle;
+
+    /// What durable means on the cluster: relaxed = stored messages, histories and attributes stay
+    /// on the node that took them, which is all that this version can do; it has to be said
+    #[arg(env = "TIDINGS_CLUSTER_DURABILITY", value_name = "WORD")]
+    cluster_durability: String;
 }
 
 impl Settings {

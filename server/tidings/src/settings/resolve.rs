@@ -50,6 +50,7 @@ impl Settings {
         config.apps = self.app_source().read()?;
         config.legacy.apps = self.app_source().read_legacy_rules()?;
         config.store = StoreConfig::Directory(self.data_dir());
+        config.cluster = self.cluster()?;
         Ok(config)
     }
 
@@ -204,27 +205,13 @@ impl Settings {
         let Some(url) = &self.legacy_public_url else {
             return Ok(None);
         };
-        let wrong = |why: &str| {
+        check_ws_url(url).map_err(|why| {
             Failure::new(
                 format!("legacy clients cannot reach the server at {url:?}: {why}"),
                 "give --legacy-public-url ws:// or wss:// and a host, for example wss://sig.example.org",
             )
-        };
-        let Some((scheme, rest)) = url.split_once("://") else {
-            return Err(wrong("it has no scheme"));
-        };
-        if !["ws", "wss"].contains(&scheme) {
-            return Err(wrong("its scheme is neither ws nor wss"));
-        }
-        if rest.contains(['?', '#', '@']) || rest.contains(char::is_whitespace) {
-            return Err(wrong("it has more than a host, a port and a path"));
-        }
-        let authority = rest.split('/').next().unwrap_or_default();
-        // Only the host and the port of an origin are needed here.
-        match format!("http://{authority}").parse::<OriginPattern>() {
-            Ok(_) if !authority.contains('*') => Ok(Some(url.clone())),
-            _ => Err(wrong("its host is not valid")),
-        }
+        })?;
+        Ok(Some(url.clone()))
     }
 
     /// The rules for legacy logins of apps that do not set their own.
@@ -246,6 +233,25 @@ impl Settings {
             ));
         }
         Ok(self.legacy_rules())
+    }
+}
+
+/// Whether clients could connect to a URL: the error says why not.
+pub(super) fn check_ws_url(url: &str) -> Result<(), &'static str> {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return Err("it has no scheme");
+    };
+    if !["ws", "wss"].contains(&scheme) {
+        return Err("its scheme is neither ws nor wss");
+    }
+    if rest.contains(['?', '#', '@']) || rest.contains(char::is_whitespace) {
+        return Err("it has more than a host, a port and a path");
+    }
+    let authority = rest.split('/').next().unwrap_or_default();
+    // Only the host and the port of an origin are needed here.
+    match format!("http://{authority}").parse::<OriginPattern>() {
+        Ok(_) if !authority.contains('*') => Ok(()),
+        _ => Err("its host is not valid"),
     }
 }
 

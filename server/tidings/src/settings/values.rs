@@ -128,6 +128,7 @@ mod shown {
                 Self::Time(time) if time.as_secs() >= 3_600 => {
                     format!("{}h", time.as_secs() / 3_600)
                 }
+                Self::Time(time) if time.as_secs() == 0 => format!("{}ms", time.as_millis()),
                 Self::Time(time) => format!("{}s", time.as_secs()),
             }
         }

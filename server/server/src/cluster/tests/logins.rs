@@ -9,7 +9,8 @@ use nkeys::KeyPair;
 use rustls::ClientConfig;
 use tidings_nats::Credentials;
 
-use super::super::place::{ClusterPlace, NatsServer};
+use super::super::place::ClusterPlace;
+use super::super::settings::NatsUrl;
 use super::nats::Nats;
 use super::rig::{Rig, at, place};
 
@@ -159,8 +160,8 @@ fn tls_config(directory: &Path, more: &str) -> String {
     format!("tls {{ cert_file: \"{at}/cert.pem\", key_file: \"{at}/key.pem\", {more} }}")
 }
 
-fn local(port: u16, is_tls: bool) -> NatsServer {
-    NatsServer {
+fn local(port: u16, is_tls: bool) -> NatsUrl {
+    NatsUrl {
         host: "localhost".into(),
         port,
         is_tls,
@@ -191,7 +192,7 @@ fn tls_is_spoken_where_the_server_or_the_address_wants_it() {
     // Another name than the certificate has.
     let other = ClusterPlace {
         tls,
-        ..place(vec![NatsServer {
+        ..place(vec![NatsUrl {
             is_tls: true,
             ..at(nats.port)
         }])

@@ -9,21 +9,22 @@ use tidings_hub::ids::HubId;
 use tidings_nats::Credentials;
 
 use super::super::link::{LINK, Link, LinkReport};
-use super::super::place::{ClusterPlace, NatsServer};
+use super::super::place::ClusterPlace;
+use super::super::settings::NatsUrl;
 use crate::mailbox::{Envelope, Inbox};
 
 /// Long enough for a slow machine; nothing waits for it unless it fails.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
-pub(super) fn at(port: u16) -> NatsServer {
-    NatsServer {
+pub(super) fn at(port: u16) -> NatsUrl {
+    NatsUrl {
         host: "127.0.0.1".into(),
         port,
         is_tls: false,
     }
 }
 
-pub(super) fn place(servers: Vec<NatsServer>) -> ClusterPlace {
+pub(super) fn place(servers: Vec<NatsUrl>) -> ClusterPlace {
     ClusterPlace {
         servers,
         credentials: Credentials::None,
