@@ -14,10 +14,12 @@
 
 mod config;
 mod counts;
+mod envelope;
 mod link;
 mod live;
 pub mod nodes;
 mod router;
+pub mod simulated;
 
 pub use config::ClusterConfig;
 pub use counts::LiveCounts;

@@ -3,8 +3,9 @@
 use std::sync::PoisonError;
 
 use bytes::Bytes;
-use tidings_bus::{Crossing, Router};
+use tidings_bus::Crossing;
 use tidings_cell::{Cell, Closing, Host, RecentLogins};
+use tidings_cluster::ClusterRouter;
 use tidings_hub::ids::{ConnectionId, HubId, UserKey};
 use tidings_hub::moderation::HeldMessage;
 use tidings_hub::store_ops::StoreOp;
@@ -23,9 +24,9 @@ use crate::worker::Worker;
 use crate::writing::EARLY_WRITE_BYTES;
 
 impl Host for Worker {
-    type Bus = Router;
+    type Bus = ClusterRouter;
 
-    fn cell(&mut self) -> &mut Cell {
+    fn cell(&mut self) -> &mut Cell<ClusterRouter> {
         &mut self.cell
     }
 

@@ -16,7 +16,8 @@
 //! the legacy protocol is served), `stream` and `outgoing` (bytes), `mailbox` (what hubs tell each
 //! other), `report` and `times` (how they are), `meters` (metrics), `gate`, `forwarded`, `network`
 //! and `deadlines` (what strangers may cost), `http` (pages, health, uploads and downloads),
-//! `media` (where uploaded files are kept).
+//! `media` (where uploaded files are kept), `cluster` (a node's part in a cluster: each hub's connection to
+//! NATS).
 //!
 //! ```
 //! use tidings_server::{Apps, Server, ServerConfig};
@@ -84,9 +85,9 @@ mod writing;
 pub use api::config::ApiConfig;
 pub use bounds::HUBS_MAX;
 pub use cluster::{
-    CLUSTER_NAME_MAX, ClusterError, ClusterKey, ClusterNode, ClusterReport, ClusterSettings,
-    Durability, Made as MadeCluster, NODE_NAME_MAX, NatsLogin, NatsUrl, drain as drain_node,
-    init as init_cluster, is_cluster_name, status as cluster_status,
+    CLUSTER_NAME_MAX, ClusterError, ClusterKey, ClusterNode, ClusterPlace, ClusterReport,
+    ClusterSettings, Durability, LinkReport, Made as MadeCluster, NODE_NAME_MAX, NatsLogin,
+    NatsUrl, drain as drain_node, init as init_cluster, is_cluster_name, status as cluster_status,
 };
 pub use config::{
     LegacyConfig, Limits, LoginConfig, MediaConfig, ServerConfig, StoreConfig, TlsFiles,

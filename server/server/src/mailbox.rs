@@ -17,6 +17,7 @@ use tidings_hub::store_ops::StoreAnswer;
 use tidings_hub::{Apps, Pressure, Snapshot, Ticket};
 use tokio::sync::oneshot;
 
+use crate::cluster::Resolved;
 use crate::connection::{Handover, Returned};
 use crate::report::HubReport;
 
@@ -55,6 +56,8 @@ pub(crate) enum Envelope {
     },
     /// The set of apps has changed.
     Apps(Arc<Apps>),
+    /// Where the name of a NATS server leads.
+    Resolved(Box<Resolved>),
     /// A measurement of the node's memory.
     Memory(Pressure),
     /// A node of the cluster has ended.

@@ -81,11 +81,7 @@ impl Reason {
     pub(crate) fn is_serious(self) -> bool {
         matches!(
             self,
-            Self::Starting
-                | Self::Draining
-                | Self::StoreFailed
-                | Self::HubStuck
-                | Self::Isolated
+            Self::Starting | Self::Draining | Self::StoreFailed | Self::HubStuck | Self::Isolated
         )
     }
 

@@ -9,6 +9,8 @@ use tidings_hub::counts::{AppCounts, ByName, Histogram, Tally};
 use tidings_store::Status;
 use tidings_wire::names::AppId;
 
+use crate::cluster::LinkReport;
+
 /// The state of a hub and its thread.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HubReport {
@@ -32,6 +34,8 @@ pub struct HubReport {
     pub open_calls: usize,
     /// Who was not let in.
     pub doors: DoorCounts,
+    /// How its connection to NATS is; `None` = the node is in no cluster.
+    pub link: Option<LinkReport>,
 }
 
 /// Who was not let in, at one hub's doors.

@@ -25,7 +25,7 @@ use crate::api::config::ApiConfig;
 use crate::api::{self, ApiPort, NodeHubs, PortParts};
 use crate::bounds::HUBS_MAX;
 use crate::clock::Clock;
-use crate::cluster::{self, Joined, Membership};
+use crate::cluster::{self, ClusterPlace, Joined, Membership};
 use crate::config::{DRAIN_WINDOW_MS_MAX, ServerConfig, StoreConfig};
 use crate::error::StartError;
 use crate::gate::Gate;
@@ -46,11 +46,18 @@ use crate::webhooks::{self, WebhooksThread};
 use crate::worker::{LISTENER, Node, WAKER, Worker, WorkerParts};
 use crate::{http, kept_sessions, listen, login, moderating};
 
+/// Channels that a hub may begin in one life of its node's number, as a power of two, before its
+/// counts could meet those of the next life. Source: specification of the cluster.
+const EPOCH_BITS: u32 = 20;
+
 /// What clients are told of the server.
 const SERVER: &str = concat!("tidings ", env!("CARGO_PKG_VERSION"));
 
-/// Starts a server, stage by stage: [`crate::Server::start`] has the errors.
-pub(crate) fn start(mut config: ServerConfig) -> Result<RunningServer, StartError> {
+/// Starts a server, stage by stage, as a node of a cluster if it has a place in one: [`crate::Server::start`] has the errors.
+pub(crate) fn start(
+    mut config: ServerConfig,
+    place: Option<ClusterPlace>,
+) -> Result<RunningServer, StartError> {
     check(&config)?;
     config.memory_max = memory_bound(config.memory_max);
     let mut base = Base::open(&config)?;
@@ -80,7 +87,11 @@ pub(crate) fn start(mut config: ServerConfig) -> Result<RunningServer, StartErro
     let (control, commands) = channel();
     // Order: health is told by now, and no hub is there yet, which has the node's number.
     let joined = base.join_cluster(&config, &control)?;
-    let hubs = Hubs::start(&mut base, &node, &office.apps, &config, joined.as_ref())?;
+    let place = match (place, config.cluster.as_ref().zip(joined.as_ref())) {
+        (None, Some((settings, joined))) => Some(ClusterPlace::of(settings, joined)?),
+        (place, _) => place,
+    };
+    let hubs = Hubs::start(&mut base, &node, &office.apps, &config, place)?;
     let directory = match &config.store {
         // Sessions of a node that has ended are its cluster's affair: they may be elsewhere by now.
         _ if joined.is_some() => None,
@@ -391,17 +402,24 @@ impl Hubs {
         node: &Arc<Node>,
         apps: &Arc<Apps>,
         config: &ServerConfig,
-        joined: Option<&Joined>,
+        place: Option<ClusterPlace>,
     ) -> Result<Self, StartError> {
+        let place = place.map(Arc::new);
+        let cluster = place.as_ref().map(|place| &place.config);
+        let node_number = cluster.map_or(0, |config| config.node);
+        let epoch_base = cluster.map(|config| config.incarnation << EPOCH_BITS);
         let (drained, all_drained) = channel();
-        let number_of_node = joined.map_or(0, |joined| joined.node);
-        let homes = Homes::new(config.hubs, (random()?, random()?)).on_node(number_of_node);
+        let homes = Homes::new(config.hubs, (random()?, random()?)).on_node(node_number);
         let loops = base.loops.drain(..).zip(base.listeners.drain(..));
         let mut workers = Vec::new();
         for (number, ((poll, inbox), listener)) in (0..).zip(loops) {
             let hub = HubId {
-                node: number_of_node,
+                node: node_number,
                 hub: number,
+            };
+            let hub = HubConfig {
+                epoch_base,
+                ..hub_config(hub, apps, config.drain_window_ms)?
             };
             workers.push(start_worker(WorkerParts {
                 node: node.clone(),
@@ -410,7 +428,8 @@ impl Hubs {
                 inbox,
                 peers: base.mailboxes.clone(),
                 homes,
-                hub: hub_config(hub, apps, config.drain_window_ms)?,
+                cluster: place.clone(),
+                hub,
                 store: base.committer.submitter(),
                 drained: drained.clone(),
             })?);

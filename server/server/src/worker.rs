@@ -17,6 +17,7 @@ use mio::net::TcpListener;
 use mio::{Events, Poll, Token};
 use tidings_bus::{Homes, Router};
 use tidings_cell::Cell;
+use tidings_cluster::ClusterRouter;
 use tidings_hub::admission::{Admission, LAG_MS};
 use tidings_hub::ids::{ConnectionId, HubId};
 use tidings_hub::store_ops::{StoreAnswer, StoreOp};
@@ -29,6 +30,7 @@ use tidings_wire::limits::REPLAY_BYTES_MAX;
 use tidings_wire::names::AppId;
 
 use crate::clock::Clock;
+use crate::cluster::{ClusterPlace, LINK, Link, connect};
 use crate::config::Limits;
 use crate::connection::{Returned, Stage};
 use crate::connections::Connections;
@@ -115,6 +117,8 @@ pub(crate) struct WorkerParts {
     /// Mailboxes of all hubs, in their order.
     pub(crate) peers: Vec<Arc<Mailbox>>,
     pub(crate) homes: Homes,
+    /// `None` = the node is in no cluster.
+    pub(crate) cluster: Option<Arc<ClusterPlace>>,
     pub(crate) hub: HubConfig,
     pub(crate) store: Submitter,
     /// Told once, when the last connection has gone after a drain.
@@ -171,12 +175,14 @@ pub(crate) struct Writing {
     pub(crate) closing_deadlines: Deadlines,
 }
 
-/// What comes from, and goes to, other hubs and the store.
+/// What comes from, and goes to, other hubs, other nodes and the store.
 pub(crate) struct Mail {
     inbox: Inbox,
     pub(crate) peers: Vec<Arc<Mailbox>>,
     /// What is to be posted to each hub at the end of the turn.
     pub(crate) outboxes: Vec<Vec<Envelope>>,
+    /// The connection to NATS; `None` = the node is in no cluster. Boxed: most have none.
+    pub(crate) link: Option<Box<Link>>,
     store: Submitter,
     /// What is to be handed in at the end of the turn.
     pub(crate) store_ops: Vec<(Ticket, StoreOp)>,
@@ -198,7 +204,7 @@ struct Life {
 pub(crate) struct Worker {
     pub(crate) node: Arc<Node>,
     pub(crate) id: HubId,
-    pub(crate) cell: Cell,
+    pub(crate) cell: Cell<ClusterRouter>,
     /// The time of this turn.
     pub(crate) now: Time,
     pub(crate) poll: Poll,
@@ -221,6 +227,7 @@ impl Worker {
             inbox,
             peers,
             homes,
+            cluster,
             hub,
             store,
             drained,
@@ -228,6 +235,8 @@ impl Worker {
         let id = hub.id;
         let has_page_rules = has_own_rules(&hub.apps);
         let hub = Hub::new(hub).with_replay_bytes_max(node.replay_bytes_max);
+        let mailbox = inbox.mailbox();
+        let (bus, link) = connect(Router::new(id, homes), cluster, id, mailbox);
         let door = Door {
             listener: Some(listener),
             has_unaccepted: true,
@@ -244,7 +253,7 @@ impl Worker {
         };
         Self {
             id,
-            cell: Cell::new(hub, Router::new(id, homes)),
+            cell: Cell::new(hub, bus),
             now: node.clock.now(),
             poll,
             connections: Connections::default(),
@@ -266,6 +275,7 @@ impl Worker {
                 inbox,
                 outboxes: peers.iter().map(|_| Vec::new()).collect(),
                 peers,
+                link,
                 store,
                 store_ops: Vec::new(),
             },
@@ -309,6 +319,7 @@ impl Worker {
         self.begin_strangers();
         self.note_readiness(events);
         self.take_inbox();
+        self.hear_link();
         // Whoever floods this node is paused while a hub is behind: what a hub cannot take stays in
         // the kernel's buffers, then with the clients.
         if !self.is_paused() {
@@ -319,9 +330,11 @@ impl Worker {
         tidings_cell::tick_hub(self);
         self.expire();
         self.gather(events)?;
+        self.send_link();
         // Order: other hubs and the store begin their part while this one writes.
         self.post_all();
         self.flush();
+        self.send_link();
         self.post_all();
         self.life
             .times
@@ -375,7 +388,8 @@ impl Worker {
     fn wait(&self, now_ms: u64) -> Duration {
         let work_waits = self.connections.readable() > 0
             || self.can_accept(now_ms)
-            || !self.door.returned.is_empty();
+            || !self.door.returned.is_empty()
+            || self.has_link_work();
         let most_ms = match (work_waits, self.is_paused()) {
             (true, false) => 0,
             (true, true) => PAUSE_MS,
@@ -388,6 +402,7 @@ impl Worker {
             self.writing.closing_deadlines.next(),
             self.cell.translators_deadline(),
             self.reading.throttled.first().map(|(due_ms, _)| *due_ms),
+            self.link_deadline(),
         ];
         let due_ms = due.into_iter().flatten().min();
         let until_due = due_ms.map_or(most_ms, |due_ms| due_ms.saturating_sub(now_ms));
@@ -398,7 +413,7 @@ impl Worker {
         !self.mail.inbox.is_empty()
     }
 
-    fn is_paused(&self) -> bool {
+    pub(crate) fn is_paused(&self) -> bool {
         self.node.intake.left() == 0 || self.mail.peers.iter().any(|peer| peer.is_full())
     }
 
@@ -407,6 +422,11 @@ impl Worker {
             match event.token() {
                 LISTENER => self.door.has_unaccepted = true,
                 WAKER => {}
+                LINK => {
+                    if let Some(link) = &mut self.mail.link {
+                        link.note_readiness(event);
+                    }
+                }
                 Token(slot) => {
                     let Some(connection) = self.connections.get(slot) else {
                         continue;
@@ -460,6 +480,7 @@ impl Worker {
                 self.give(Input::Apps(apps));
                 self.end_barred();
             }
+            Envelope::Resolved(resolved) => self.take_resolved(*resolved),
             Envelope::Memory(pressure) => self.take_pressure(pressure),
             Envelope::NodeLost { node, incarnation } => self.lose_node(node, incarnation),
             Envelope::Isolation(isolation) => self.note_isolation(isolation),
@@ -593,6 +614,7 @@ impl Worker {
             inbox_length: self.mail.inbox.length(),
             open_calls: self.outside.open(),
             doors: self.security.counts().clone(),
+            link: self.mail.link.as_ref().map(|link| link.report()),
         }
     }
 

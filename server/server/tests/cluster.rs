@@ -10,8 +10,8 @@ use std::thread;
 use common::nats_servers::{Nats, settings};
 use common::{Answer, Client, PATIENCE, Seen, TestServer, config, connect_tcp, until};
 use tidings_server::{
-    ClusterError, ClusterKey, ClusterSettings, Ended, NatsLogin, Server, ServerConfig,
-    StartError, cluster_status, drain_node, init_cluster,
+    ClusterError, ClusterKey, ClusterSettings, Ended, NatsLogin, Server, ServerConfig, StartError,
+    cluster_status, drain_node, init_cluster,
 };
 use tidings_wire::codes::CloseCode;
 
@@ -41,7 +41,9 @@ fn refused(cluster: ClusterSettings) -> ClusterError {
 fn get(address: SocketAddr, path: &str) -> Answer {
     let mut stream = connect_tcp(address);
     let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).expect("the request is sent");
+    stream
+        .write_all(request.as_bytes())
+        .expect("the request is sent");
     Answer::read(&mut stream)
 }
 
@@ -56,7 +58,9 @@ fn metric(server: &TestServer, name: &str) -> u64 {
 fn nodes(settings: &ClusterSettings) -> Vec<(u16, String, bool)> {
     let report = cluster_status(settings).expect("the cluster answers");
     let nodes = report.nodes.into_iter();
-    nodes.map(|node| (node.node, node.name, node.draining)).collect()
+    nodes
+        .map(|node| (node.node, node.name, node.draining))
+        .collect()
 }
 
 #[test]
@@ -68,13 +72,20 @@ fn nodes_have_places_see_each_other_and_leave() {
     until("the cluster is made", || init_cluster(&commands).is_ok());
     let made = init_cluster(&commands).expect("again");
     assert!(!made.is_new);
-    assert_eq!((made.bucket.as_str(), made.copies), ("tidings-test-nodes", 3));
+    assert_eq!(
+        (made.bucket.as_str(), made.copies),
+        ("tidings-test-nodes", 3)
+    );
     let first = start("a", &all);
     let second = start("b", &all);
     let third = start("b", &all);
     assert_eq!(
         nodes(&commands),
-        [(0, "a".into(), false), (1, "b".into(), false), (2, "b".into(), false)]
+        [
+            (0, "a".into(), false),
+            (1, "b".into(), false),
+            (2, "b".into(), false)
+        ]
     );
     for node in [&first, &second, &third] {
         until("it knows the others", || {
@@ -89,12 +100,17 @@ fn nodes_have_places_see_each_other_and_leave() {
     assert!(error.to_string().contains("1 (b), 2 (b)"), "{error}");
     let addresses = get(first.address(), "/getaddr").text();
     for name in ["a", "b"] {
-        assert!(addresses.contains(&format!("ws://{name}.example/legacy")), "{addresses}");
+        assert!(
+            addresses.contains(&format!("ws://{name}.example/legacy")),
+            "{addresses}"
+        );
     }
     let drained = drain_node(&commands, "a", PATIENCE).expect("it drains");
     assert_eq!((drained.node, drained.draining), (0, true));
     until("the others know", || {
-        !get(second.address(), "/getaddr").text().contains("ws://a.example")
+        !get(second.address(), "/getaddr")
+            .text()
+            .contains("ws://a.example")
     });
     let admin = first.running().admin_addr().expect("operators");
     let ready = get(admin, "/readyz");
@@ -126,14 +142,20 @@ fn a_node_waits_for_nats_and_says_so() {
         running.drain();
         running.join()
     });
-    until("health is told", || std::net::TcpStream::connect(admin).is_ok());
+    until("health is told", || {
+        std::net::TcpStream::connect(admin).is_ok()
+    });
     until("it says what it waits for", || {
         get(admin, "/readyz").text().contains("NATS is away")
     });
     let ready = get(admin, "/readyz");
     assert_eq!(ready.status, 503);
     let text = ready.text();
-    for part in ["\"isolated\"", &format!("nats://127.0.0.1:{port}"), "tidings cluster status"] {
+    for part in [
+        "\"isolated\"",
+        &format!("nats://127.0.0.1:{port}"),
+        "tidings cluster status",
+    ] {
         assert!(text.contains(part), "{part} in {text}");
     }
     assert_eq!(get(admin, "/healthz").status, 200);
@@ -150,7 +172,12 @@ fn whoever_cannot_have_a_place_is_told_why_and_what_to_change() {
     let nats = Nats::alone();
     let good = settings("a", &[&nats]);
     let error = refused(good.clone());
-    assert_eq!(error, ClusterError::NoBucket { name: "test".into() });
+    assert_eq!(
+        error,
+        ClusterError::NoBucket {
+            name: "test".into()
+        }
+    );
     assert!(error.hint().contains("tidings cluster init"));
     let made = init_cluster(&good).expect("made");
     assert_eq!((made.is_new, made.copies), (true, 1));
@@ -162,14 +189,21 @@ fn whoever_cannot_have_a_place_is_told_why_and_what_to_change() {
     // Another name is another cluster at the same servers.
     other.name = "other".into();
     assert!(init_cluster(&other).expect("made").is_new);
-    let (first, second) = (TestServer::start(node(good.clone())), TestServer::start(node(other)));
+    let (first, second) = (
+        TestServer::start(node(good.clone())),
+        TestServer::start(node(other)),
+    );
     assert_eq!(nodes(&good), [(0, "a".into(), false)]);
     drop((first, second));
 
     let bare = Nats::with("");
     let error = refused(settings("a", &[&bare]));
     assert!(error.to_string().contains("it has no JetStream"), "{error}");
-    assert!(error.hint().contains("jetstream { store_dir"), "{}", error.hint());
+    assert!(
+        error.hint().contains("jetstream { store_dir"),
+        "{}",
+        error.hint()
+    );
     let error = refused(settings("a", &[&nats, &bare]));
     let told = format!("nats://{}", bare.address());
     assert!(error.to_string().contains(&told), "{error}");
@@ -214,14 +248,18 @@ fn an_old_server_and_one_that_is_none_are_named() {
     cluster.servers = vec![format!("nats://{old}").parse().expect("an address")];
     let error = refused(cluster.clone());
     assert!(
-        error.to_string().contains("nats-server 2.10.4 is older than 2.14.3"),
+        error
+            .to_string()
+            .contains("nats-server 2.10.4 is older than 2.14.3"),
         "{error}"
     );
     let http = greets("HTTP/1.1 400 Bad Request\r\n\r\n");
     cluster.servers = vec![format!("nats://{http}").parse().expect("an address")];
     let error = init_cluster(&cluster).expect_err("no NATS");
     assert!(
-        error.to_string().contains("does not greet as a NATS server"),
+        error
+            .to_string()
+            .contains("does not greet as a NATS server"),
         "{error}"
     );
 }
@@ -232,7 +270,10 @@ fn a_node_without_nats_sends_its_clients_away_and_starts_anew_when_it_is_back() 
     let commands = settings("command", &[&nats]);
     init_cluster(&commands).expect("made");
     let running = Server::start(node(settings("a", &[&nats]))).expect("it starts");
-    let (address, admin) = (running.local_addr(), running.admin_addr().expect("operators"));
+    let (address, admin) = (
+        running.local_addr(),
+        running.admin_addr().expect("operators"),
+    );
     let mut alice = Client::login(address, "alice");
     assert_eq!(get(admin, "/readyz").status, 200);
     nats.kill();

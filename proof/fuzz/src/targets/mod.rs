@@ -5,6 +5,7 @@ mod bus;
 mod client;
 mod jwt;
 mod legacy;
+mod nats;
 mod session;
 mod snapshot;
 mod store;
@@ -33,6 +34,8 @@ pub fn all() -> Vec<Target> {
         store::STORE_RECORD,
         snapshot::DRAIN_SNAPSHOT,
         bus::BUS_CROSSING,
+        nats::NATS_BYTES,
+        nats::NATS_SESSION,
         client::SDK_INPUT,
         tenants::TWO_TENANTS,
     ]

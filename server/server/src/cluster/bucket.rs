@@ -235,10 +235,7 @@ pub(super) enum Shown {
     /// A node's key.
     Node(Input),
     /// A node is asked to drain.
-    Drain {
-        number: u16,
-        incarnation: u64,
-    },
+    Drain { number: u16, incarnation: u64 },
 }
 
 impl Bucket {
@@ -294,7 +291,9 @@ impl Bucket {
                 Err(error) => failed(&error),
             },
             Effect::Delete { number, revision } => {
-                let purge = self.store.purge_expect_revision(key(number), Some(revision));
+                let purge = self
+                    .store
+                    .purge_expect_revision(key(number), Some(revision));
                 if let Err(error) = purge.await {
                     tracing::debug!(%error, "the lease could not be given back; it expires");
                 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use tidings_nats::CredentialsError;
+
 use super::probe::Problem;
 
 /// What keeps a node out of its cluster. [`ClusterError::hint`] says what to do.
@@ -14,6 +16,8 @@ pub enum ClusterError {
     Away(String),
     /// NATS does not let us in.
     Refused(String),
+    /// The credentials file is none.
+    Credentials(CredentialsError),
     /// The TLS of a NATS server cannot be used.
     Tls(String),
     /// The cluster has not been made.
@@ -70,6 +74,9 @@ impl fmt::Display for ClusterError {
             }
             Self::Away(why) => write!(f, "no NATS server answers: {why}"),
             Self::Refused(why) => write!(f, "NATS does not let this node in: {why}"),
+            Self::Credentials(why) => {
+                write!(f, "the credentials file for NATS cannot be used: {why}")
+            }
             Self::Tls(why) => write!(f, "the TLS of a NATS server cannot be used: {why}"),
             Self::NoBucket { name } => {
                 write!(f, "there is no cluster {name} at these NATS servers yet")
@@ -85,7 +92,11 @@ impl fmt::Display for ClusterError {
                 write!(f, "there is no node {asked}: no node lives")
             }
             Self::NoNode { asked, there } => {
-                write!(f, "there is no one node {asked}; there are {}", there.join(", "))
+                write!(
+                    f,
+                    "there is no one node {asked}; there are {}",
+                    there.join(", ")
+                )
             }
             Self::System(why) => write!(f, "cannot start the cluster's thread: {why}"),
         }
@@ -113,6 +124,7 @@ impl ClusterError {
                  --cluster-nats"
                     .into()
             }
+            Self::Credentials(why) => why.hint().into(),
             Self::Tls(_) => {
                 "give --cluster-ca the authority that has signed the servers' certificates, and the names that are in \
                  them in --cluster-nats"

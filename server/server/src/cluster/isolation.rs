@@ -9,11 +9,6 @@ use crate::head::Refusal;
 use crate::worker::Worker;
 
 impl Worker {
-    /// A node of the cluster has ended.
-    pub(crate) fn lose_node(&mut self, node: u16, incarnation: u64) {
-        tracing::debug!(hub = self.id.hub, node, incarnation, "a node has ended");
-    }
-
     /// How far this node is from the others has changed. On a node that is closed to its cluster,
     /// clients would talk to nobody: they are sent elsewhere, and no others are let in. Their
     /// sessions stay as those of clients whose connections break. Source: cluster 4.3.

@@ -113,9 +113,9 @@ pub(crate) fn join(
         .name("cluster".into())
         .spawn(move || runtime.block_on(holder.run(&settings, received)))
         .map_err(|error| ClusterError::System(error.to_string()))?;
-    let granted = is_joined.recv().map_err(|_| {
-        ClusterError::System("the thread of the node's lease panicked".into())
-    })??;
+    let granted = is_joined
+        .recv()
+        .map_err(|_| ClusterError::System("the thread of the node's lease panicked".into()))??;
     Ok(Joined {
         node: granted.node,
         incarnation: granted.incarnation,
@@ -168,7 +168,9 @@ impl Holder {
                 None => events.recv().await,
                 Some(due_ms) => {
                     let wait = Duration::from_millis(due_ms.saturating_sub(now_ms()));
-                    timeout(wait, events.recv()).await.unwrap_or(Some(Event::Input(Input::Tick)))
+                    timeout(wait, events.recv())
+                        .await
+                        .unwrap_or(Some(Event::Input(Input::Tick)))
                 }
             };
             // It never ends: this thread has a sender itself.
@@ -221,8 +223,11 @@ impl Holder {
             Effect::Delete { .. } => {}
             Effect::Granted { node, incarnation } => self.note_granted(node, incarnation, bucket),
             Effect::Full => {
-                self.membership.note_waiting(Some("all of its numbers are taken".into()));
-                tracing::warn!("the cluster has as many nodes as it can have; waiting for a number");
+                self.membership
+                    .note_waiting(Some("all of its numbers are taken".into()));
+                tracing::warn!(
+                    "the cluster has as many nodes as it can have; waiting for a number"
+                );
             }
             Effect::Changed => self.note_others(),
             Effect::NodeLost { node, incarnation } => {
@@ -309,10 +314,7 @@ impl Holder {
 }
 
 /// Opens the bucket; waits while NATS is away.
-async fn open(
-    settings: &ClusterSettings,
-    membership: &Membership,
-) -> Result<Bucket, ClusterError> {
+async fn open(settings: &ClusterSettings, membership: &Membership) -> Result<Bucket, ClusterError> {
     let mut said_ms = None;
     loop {
         let why = match Bucket::open(settings).await {

@@ -58,7 +58,11 @@ pub struct ClusterReport {
 pub fn init(settings: &ClusterSettings) -> Result<Made, ClusterError> {
     run(async {
         let nats = Nats::connect(settings).await?;
-        let copies = if nats.survey.is_clustered() { COPIES } else { 1 };
+        let copies = if nats.survey.is_clustered() {
+            COPIES
+        } else {
+            1
+        };
         let is_new = match nats.stream(settings).await {
             Ok(stream) => {
                 check_key(settings, &stream.cached_info().config)?;
@@ -137,7 +141,8 @@ pub fn drain(
         let mut is_asked = false;
         loop {
             let now = nodes(&bucket).await?;
-            let is_it = |it: &&NodeReport| it.node == node.node && it.incarnation == node.incarnation;
+            let is_it =
+                |it: &&NodeReport| it.node == node.node && it.incarnation == node.incarnation;
             match now.iter().find(is_it) {
                 Some(now) if now.draining => return Ok(now.clone()),
                 // It has ended: its clients are elsewhere.

@@ -70,7 +70,10 @@ impl Survey {
                     greeting,
                 }),
                 Ok(Err(why)) => Err(format!("{url}: {why}")),
-                Err(_) => Err(format!("{url}: no greeting within {} s", GREETING.as_secs())),
+                Err(_) => Err(format!(
+                    "{url}: no greeting within {} s",
+                    GREETING.as_secs()
+                )),
             }
         });
         let mut survey = Self::default();
@@ -236,7 +239,13 @@ mod tests {
         let mut odd = probed("c", Some("C"));
         odd.greeting.version = "unknown".into();
         odd.greeting.headers = false;
-        let found = problems(vec![old, bare, odd, probed("d", None), probed("e", Some("E"))]);
+        let found = problems(vec![
+            old,
+            bare,
+            odd,
+            probed("d", None),
+            probed("e", Some("E")),
+        ]);
         let told: Vec<_> = found
             .iter()
             .map(|it| (it.server.as_str(), it.what.as_str()))
@@ -248,8 +257,14 @@ mod tests {
                 ("nats://b:4222", "it has no JetStream"),
                 ("nats://c:4222", "nats-server unknown is older than 2.14.3"),
                 ("nats://c:4222", "it does not take headers"),
-                ("nats://d:4222", "it is in no NATS cluster with nats://a:4222"),
-                ("nats://e:4222", "it is in the NATS cluster E, and nats://a:4222 in C"),
+                (
+                    "nats://d:4222",
+                    "it is in no NATS cluster with nats://a:4222"
+                ),
+                (
+                    "nats://e:4222",
+                    "it is in the NATS cluster E, and nats://a:4222 in C"
+                ),
             ]
         );
         assert!(found[1].change.contains("jetstream {"));
@@ -272,9 +287,16 @@ mod tests {
 
     #[test]
     fn what_is_no_greeting_is_none() {
-        let line = b"INFO {\"server_id\":\"X\",\"version\":\"2.15.1\",\"jetstream\":true,\"new\":1} \r\n";
+        let line =
+            b"INFO {\"server_id\":\"X\",\"version\":\"2.15.1\",\"jetstream\":true,\"new\":1} \r\n";
         assert!(parse(line).is_some_and(|it| it.jetstream));
-        for garbage in [&b""[..], b"HTTP/1.1 400\r\n", b"INFO {", b"INFO {}\r\n", b"\xff\xfe"] {
+        for garbage in [
+            &b""[..],
+            b"HTTP/1.1 400\r\n",
+            b"INFO {",
+            b"INFO {}\r\n",
+            b"\xff\xfe",
+        ] {
             assert_eq!(parse(garbage), None);
         }
     }

@@ -81,7 +81,9 @@ impl ClusterKey {
             let pairs = (0..32).map(|at| u8::from_str_radix(&text[2 * at..2 * at + 2], 16));
             pairs.collect::<Result<Vec<u8>, _>>().ok()?
         } else {
-            base64::engine::general_purpose::STANDARD.decode(text).ok()?
+            base64::engine::general_purpose::STANDARD
+                .decode(text)
+                .ok()?
         };
         bytes.try_into().ok().map(Self)
     }
@@ -174,7 +176,10 @@ impl FromStr for NatsUrl {
             if host.parse::<std::net::Ipv6Addr>().is_err() {
                 return Err(format!("[{host}] is no IPv6 address"));
             }
-            (host, port.strip_prefix(':').or(port.is_empty().then_some("4222")))
+            (
+                host,
+                port.strip_prefix(':').or(port.is_empty().then_some("4222")),
+            )
         } else {
             match rest.split_once(':') {
                 Some((host, port)) => (host, Some(port)),
@@ -185,9 +190,13 @@ impl FromStr for NatsUrl {
         if host.is_empty() || !host.bytes().all(is_host) {
             return Err("its host is not valid".into());
         }
-        let port = port.and_then(|port| port.parse().ok()).filter(|port| *port != 0);
+        let port = port
+            .and_then(|port| port.parse().ok())
+            .filter(|port| *port != 0);
         let Some(port) = port else {
-            return Err(format!("its port is no number from 1 to 65535 (NATS has {NATS_PORT})"));
+            return Err(format!(
+                "its port is no number from 1 to 65535 (NATS has {NATS_PORT})"
+            ));
         };
         Ok(Self {
             is_tls,
@@ -233,7 +242,10 @@ mod tests {
     #[test]
     fn a_key_is_read_as_hex_or_base64_and_never_shown() {
         let key = ClusterKey([0xab; 32]);
-        assert_eq!(ClusterKey::parse(&format!(" {}\n", key.to_hex())), Some(key));
+        assert_eq!(
+            ClusterKey::parse(&format!(" {}\n", key.to_hex())),
+            Some(key)
+        );
         let base64 = "q6urq6urq6urq6urq6urq6urq6urq6urq6urq6urq6s=";
         assert_eq!(ClusterKey::parse(base64), Some(key));
         for wrong in ["", "abcd", &"g".repeat(64), &"é".repeat(32), &base64[..40]] {

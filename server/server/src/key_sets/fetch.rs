@@ -168,7 +168,8 @@ pub(crate) async fn call(
     exchange(request, stream).await
 }
 
-fn roots(authorities: Option<&Path>) -> Result<RootCertStore, String> {
+/// The authorities in a PEM file; `None` = those that browsers trust.
+pub(crate) fn roots(authorities: Option<&Path>) -> Result<RootCertStore, String> {
     let Some(path) = authorities else {
         return Ok(client::public_roots());
     };

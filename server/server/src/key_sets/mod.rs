@@ -27,7 +27,7 @@ use tidings_token::jwt::KeySet;
 use tidings_wire::names::AppId;
 use tokio::task::JoinSet;
 
-pub(crate) use self::fetch::call;
+pub(crate) use self::fetch::{call, roots};
 pub use self::fetch::{check_key_url, load_key_set};
 use crate::http::MediaDoor;
 use crate::mailbox::{Envelope, Mailbox};
