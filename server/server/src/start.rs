@@ -187,7 +187,12 @@ impl Base {
         let media = open_media(config)?;
         let admin = config.admin_listen.map(listen::open_one).transpose()?;
         let admin_addr = admin.as_ref().and_then(|admin| admin.local_addr().ok());
-        let (listeners, local_addr) = listen::open(config.listen, config.hubs)?;
+        let (mut listeners, local_addr) = listen::open(config.listen, config.hubs)?;
+        if config.cluster.is_some() {
+            // The port is free, and good. While the node waits for its place, whoever connects is
+            // to be refused and goes to another node, rather than wait as well.
+            listeners.clear();
+        }
         let clock = Clock::start();
         let cluster = config.cluster.as_ref();
         let membership = cluster.map(|cluster| Arc::new(Membership::new(&cluster.advertise)));
@@ -224,7 +229,7 @@ impl Base {
 
     /// Takes the node's place in its cluster, however long NATS is away; `None` = it is alone.
     fn join_cluster(
-        &self,
+        &mut self,
         config: &ServerConfig,
         control: &Sender<Command>,
     ) -> Result<Option<Joined>, StartError> {
@@ -234,6 +239,7 @@ impl Base {
         };
         let (hubs, control) = (config.hubs, control.clone());
         let joined = cluster::join(settings, hubs, membership, &self.mailboxes, control)?;
+        (self.listeners, _) = listen::open(self.local_addr, hubs)?;
         Ok(Some(joined))
     }
 }

@@ -615,6 +615,7 @@ impl Worker {
             open_calls: self.outside.open(),
             doors: self.security.counts().clone(),
             link: self.mail.link.as_ref().map(|link| link.report()),
+            live: self.cell.bus().counts().copied(),
         }
     }
 

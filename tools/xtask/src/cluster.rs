@@ -122,7 +122,9 @@ impl Cluster {
             let mut command = Command::new(program);
             command.args(["serve", "--dev", "--config"]);
             command.arg(cluster.settings(at)).args(args);
-            cluster.nodes.push(cluster.part(&format!("node-{}", at + 1), command)?);
+            cluster
+                .nodes
+                .push(cluster.part(&format!("node-{}", at + 1), command)?);
             cluster.wait_for(*port)?;
         }
         Ok(cluster)
@@ -258,7 +260,10 @@ impl Cluster {
         while !is_ready(port) {
             self.look()?;
             if began.elapsed() > PATIENCE {
-                bail!("the node at port {port} is not ready; its log is in {}", self.folder.display());
+                bail!(
+                    "the node at port {port} is not ready; its log is in {}",
+                    self.folder.display()
+                );
             }
             std::thread::sleep(LOOK);
         }
@@ -292,7 +297,10 @@ impl Cluster {
                 let said = fs::read_to_string(&part.log).unwrap_or_default();
                 let lines: Vec<_> = said.lines().collect();
                 let last = lines[lines.len().saturating_sub(20)..].join("\n");
-                bail!("{} has ended with {status}; it said last:\n{last}", part.name);
+                bail!(
+                    "{} has ended with {status}; it said last:\n{last}",
+                    part.name
+                );
             }
         }
         Ok(())
@@ -345,7 +353,8 @@ fn is_ready(port: u16) -> bool {
     let ask = || {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
         stream.set_read_timeout(Some(Duration::from_secs(2)))?;
-        stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+        stream
+            .write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
         let mut head = [0; 12];
         stream.read_exact(&mut head)?;
         Ok::<_, std::io::Error>(head.ends_with(b" 200"))

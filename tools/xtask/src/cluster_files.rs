@@ -6,8 +6,8 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::setup::{self, root, target};
 use crate::nats;
+use crate::setup::{self, root, target};
 
 /// Readers of files that no program here runs: each with the version that is tested.
 const READERS: [&str; 2] = ["kubernetes-validate==1.37.0", "compose-spec==0.2.1"];
@@ -37,24 +37,34 @@ pub(crate) fn check() -> Result<()> {
 }
 
 fn certificate(scratch: &Path) -> Result<()> {
-    run(
-        Command::new("openssl")
-            .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"])
-            .args(["-nodes", "-days", "2", "-subj", "/CN=chat.example.org"])
-            .args(["-keyout", "privkey.pem", "-out", "fullchain.pem"])
-            .current_dir(scratch),
-    )?;
-    let both = [fs::read(scratch.join("fullchain.pem"))?, fs::read(scratch.join("privkey.pem"))?];
+    run(Command::new("openssl")
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+        ])
+        .args(["-nodes", "-days", "2", "-subj", "/CN=chat.example.org"])
+        .args(["-keyout", "privkey.pem", "-out", "fullchain.pem"])
+        .current_dir(scratch))?;
+    let both = [
+        fs::read(scratch.join("fullchain.pem"))?,
+        fs::read(scratch.join("privkey.pem"))?,
+    ];
     fs::write(scratch.join("chat.example.org.pem"), both.concat())?;
     Ok(())
 }
 
 fn nginx(files: &Path, scratch: &Path) -> Result<()> {
     let own = scratch.display().to_string();
-    let text = with(&files.join("nginx.conf"), &[("/etc/letsencrypt/live/chat.example.org", &own)])?;
-    let text = format!(
-        "pid {own}/nginx.pid;\nerror_log stderr;\nevents {{}}\nhttp {{\n{text}\n}}\n"
-    );
+    let text = with(
+        &files.join("nginx.conf"),
+        &[("/etc/letsencrypt/live/chat.example.org", &own)],
+    )?;
+    let text =
+        format!("pid {own}/nginx.pid;\nerror_log stderr;\nevents {{}}\nhttp {{\n{text}\n}}\n");
     let file = scratch.join("nginx.conf");
     fs::write(&file, text)?;
     let mut command = Command::new("nginx");
@@ -106,7 +116,10 @@ fn systemd(files: &Path, scratch: &Path) -> Result<()> {
     let added = units.join("tidings.service.d");
     fs::create_dir_all(&added)?;
     // The programs need not be where they are on a machine that runs them.
-    let nats = with(&files.join("nats.service"), &[("/usr/bin/nats-server", "/bin/true")])?;
+    let nats = with(
+        &files.join("nats.service"),
+        &[("/usr/bin/nats-server", "/bin/true")],
+    )?;
     fs::write(units.join("nats.service"), nats)?;
     let unit = root().join("packaging/tidings.service");
     let tidings = with(&unit, &[("/usr/bin/tidings", "/bin/true")])?;
@@ -116,7 +129,9 @@ fn systemd(files: &Path, scratch: &Path) -> Result<()> {
     for unit in ["nats.service", "tidings.service"] {
         let mut command = Command::new("systemd-analyze");
         command.args(["verify", "--man=no", "--recursive-errors=no"]);
-        run(command.arg(units.join(unit)).env("SYSTEMD_UNIT_PATH", format!("{}:", units.display())))?;
+        run(command
+            .arg(units.join(unit))
+            .env("SYSTEMD_UNIT_PATH", format!("{}:", units.display())))?;
     }
     Ok(())
 }
@@ -153,7 +168,13 @@ fn readers() -> Result<PathBuf> {
     if !stamp.exists() {
         setup::python()?;
         let status = Command::new("python3")
-            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+            .args([
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+            ])
             .args(["--only-binary", ":all:", "--upgrade", "--target"])
             .arg(&folder)
             .args(READERS)
@@ -161,7 +182,10 @@ fn readers() -> Result<PathBuf> {
             .status()
             .context("python3 cannot be started; it reads the files for Kubernetes and compose")?;
         if !status.success() {
-            bail!("{} were not installed; python3 with pip, and PyPI, must be there", READERS.join(", "));
+            bail!(
+                "{} were not installed; python3 with pip, and PyPI, must be there",
+                READERS.join(", ")
+            );
         }
         fs::write(&stamp, "")?;
     }
@@ -170,8 +194,18 @@ fn readers() -> Result<PathBuf> {
 
 fn kubernetes(files: &Path, readers: &Path) -> Result<()> {
     let mut command = Command::new("python3");
-    command.args(["-m", "kubernetes_validate", "--strict", "--quiet", "-k", KUBERNETES]);
-    run(command.arg(files.join("kubernetes.yaml")).env("PYTHONPATH", readers)).map(drop)
+    command.args([
+        "-m",
+        "kubernetes_validate",
+        "--strict",
+        "--quiet",
+        "-k",
+        KUBERNETES,
+    ]);
+    run(command
+        .arg(files.join("kubernetes.yaml"))
+        .env("PYTHONPATH", readers))
+    .map(drop)
 }
 
 fn compose(files: &Path, readers: &Path) -> Result<()> {
@@ -188,7 +222,8 @@ fn compose(files: &Path, readers: &Path) -> Result<()> {
 
 /// A file with some of its words replaced, each of which it has.
 fn with(file: &Path, replaced: &[(&str, &str)]) -> Result<String> {
-    let mut text = fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
+    let mut text =
+        fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
     for (from, to) in replaced {
         if !text.contains(from) {
             bail!("{} does not have {from}", file.display());
@@ -204,7 +239,9 @@ fn run(command: &mut Command) -> Result<String> {
     // Where Debian keeps servers; not everybody has it on the path.
     command.env("PATH", format!("{path}:/usr/sbin:/sbin"));
     let program = command.get_program().to_string_lossy().into_owned();
-    let output = command.output().with_context(|| format!("running {program}; is it installed?"))?;
+    let output = command
+        .output()
+        .with_context(|| format!("running {program}; is it installed?"))?;
     let said = [output.stdout, output.stderr].concat();
     let said = String::from_utf8_lossy(&said).into_owned();
     if !output.status.success() {
