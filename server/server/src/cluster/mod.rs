@@ -32,6 +32,7 @@ pub(crate) use membership::Membership;
 pub use membership::NodeReport as ClusterNode;
 pub use operate::{ClusterReport, Made, drain, init, status};
 pub use place::ClusterPlace;
+pub(crate) use place::check;
 pub use settings::{
     CLUSTER_NAME_MAX, ClusterKey, ClusterSettings, Durability, NODE_NAME_MAX, NatsLogin, NatsUrl,
     is_cluster_name,

@@ -58,6 +58,12 @@ impl ClusterPlace {
     }
 }
 
+/// Whether the files that the settings name can be used; before anything waits for NATS.
+pub(crate) fn check(settings: &ClusterSettings) -> Result<(), ClusterError> {
+    ClusterPlace::tls(settings.tls_ca.as_deref()).map_err(ClusterError::Tls)?;
+    credentials(&settings.login).map(drop)
+}
+
 fn credentials(login: &NatsLogin) -> Result<Credentials, ClusterError> {
     Ok(match login {
         NatsLogin::Nobody => Credentials::None,
