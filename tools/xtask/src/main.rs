@@ -12,6 +12,7 @@ mod performance;
 mod proofs;
 mod python;
 mod reliability;
+mod rust_tests;
 mod security_list;
 mod setup;
 mod sim;

@@ -9,7 +9,8 @@ use crate::reliability::said_by;
 use crate::setup::{self, cargo, root, run, run_with};
 use crate::sim::Sim;
 use crate::{
-    coverage, faults, figures, instructions, layers, package, proofs, python, security_list, supply,
+    coverage, faults, figures, instructions, layers, package, proofs, python, rust_tests,
+    security_list, supply,
 };
 
 /// Seeds of the simulator in one run. More find more and cost about 40 ms each.
@@ -97,7 +98,7 @@ pub(crate) fn check() -> Result<()> {
     setup::own_clock()?;
     // The end-to-end tests run the program itself.
     cargo(&["build", "--quiet", "--package", "tidings"])?;
-    cargo(&["test", "--workspace", "--quiet"])
+    rust_tests::run()
 }
 
 /// Checks code and pages generated from `proto/`.
