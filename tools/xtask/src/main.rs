@@ -15,6 +15,7 @@ mod performance;
 mod proofs;
 mod python;
 mod reliability;
+mod rust_tests;
 mod security_list;
 mod setup;
 mod sim;
@@ -109,6 +110,18 @@ enum Task {
             value_name = "OPTION"
         )]
         series: Vec<String>,
+    },
+    /// Measure what watching a server costs (metrics, console, JSON logs), and write
+    /// docs/proven/performance-watched.md
+    #[command(after_help = "All options: cargo run -p tidings-load -- watched --help")]
+    PerformanceWatched {
+        /// Options of `tidings-load watched`, for example `--pairs N`
+        #[arg(
+            trailing_var_arg = true,
+            allow_hyphen_values = true,
+            value_name = "OPTION"
+        )]
+        load: Vec<String>,
     },
     /// Measure the server-side API side by side with other servers, and write
     /// docs/proven/performance-api.md
@@ -257,6 +270,7 @@ fn perform(task: Task) -> Result<()> {
         Task::Figures => figures::check(),
         Task::Supply => supply::check(),
         Task::Performance { series } => performance::run_series(&series),
+        Task::PerformanceWatched { load } => performance::run_watched(&load),
         Task::PerformanceApi { load } => performance::run_calls(&load),
         Task::Fairness { load } => fairness::run(&load),
         Task::Ratchet { update } => tests::ratchet(update),
