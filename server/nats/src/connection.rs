@@ -190,6 +190,8 @@ pub struct Connection {
     /// Publications that waited are let out with the next output, after the subscriptions that the
     /// host makes when it hears of [`Event::Up`].
     opens_outbox: bool,
+    /// When they are let out that the host has asked to hold.
+    held_until_ms: Option<u64>,
     info: Info,
     /// PINGs without their PONG. Bound: what the host asks for in [`PONG_WAIT_MS`].
     pings: VecDeque<Pinger>,
@@ -210,6 +212,7 @@ impl Connection {
             decoder: Decoder::default(),
             outbox: Outbox::default(),
             opens_outbox: false,
+            held_until_ms: None,
             info: Info::default(),
             pings: VecDeque::new(),
             next_ping_ms: 0,
@@ -245,6 +248,7 @@ impl Connection {
         self.decoder = Decoder::default();
         self.outbox.close();
         self.opens_outbox = false;
+        self.held_until_ms = None;
         self.pings.clear();
     }
 
@@ -293,8 +297,24 @@ impl Connection {
         self.outbox.wrote(count);
     }
 
+    /// Holds publications, those that waited and later ones, until this time; subscriptions are not
+    /// held. Called at [`Event::Up`] when others may not have subscribed again yet either.
+    pub fn hold(&mut self, until_ms: u64) {
+        if self.opens_outbox {
+            self.opens_outbox = false;
+            self.held_until_ms = Some(until_ms);
+        }
+    }
+
     /// Does what is due.
     pub fn tick(&mut self, now_ms: u64, events: &mut impl FnMut(Event)) {
+        if self
+            .held_until_ms
+            .is_some_and(|until_ms| now_ms >= until_ms)
+        {
+            self.held_until_ms = None;
+            self.opens_outbox = true;
+        }
         match self.state {
             State::AwaitInfo { due_ms } if now_ms >= due_ms => {
                 self.end(Gone::Handshake("say what it is"), events);
@@ -326,8 +346,11 @@ impl Connection {
             State::AwaitInfo { due_ms }
             | State::AwaitTls { due_ms }
             | State::AwaitPong { due_ms } => Some(due_ms),
-            State::Up if self.pings.is_empty() => Some(self.next_ping_ms),
-            State::Up => Some(self.next_ping_ms.min(self.silent_ms())),
+            State::Up => {
+                let silent_ms = (!self.pings.is_empty()).then(|| self.silent_ms());
+                let due = [Some(self.next_ping_ms), silent_ms, self.held_until_ms];
+                due.into_iter().flatten().min()
+            }
         }
     }
 

@@ -414,6 +414,29 @@ fn what_waits_goes_out_behind_the_subscriptions_of_the_next_connection() {
 }
 
 #[test]
+fn publications_are_held_for_a_while_if_the_host_asks_for_it() {
+    let mut machine = Machine::new(Credentials::None);
+    machine.publish("a", None, "first");
+    machine.come_up();
+    let until_ms = machine.now_ms + 500;
+    machine.nats.hold(until_ms);
+    machine.nats.subscribe(1, "b").expect("a subject");
+    machine.publish("a", None, "second");
+    assert_eq!(machine.sent(), "SUB b 1\r\n");
+    assert_eq!(machine.nats.deadline(), Some(until_ms));
+    machine.tick_at(until_ms - 1);
+    assert_eq!(machine.sent(), "");
+    machine.tick_at(until_ms);
+    machine.publish("a", None, "third");
+    let sent = "PUB a 5\r\nfirst\r\nPUB a 6\r\nsecond\r\nPUB a 5\r\nthird\r\n";
+    assert_eq!(machine.sent(), sent);
+    // It is too late for this connection.
+    machine.nats.hold(until_ms + 500);
+    machine.publish("a", None, "x");
+    assert_eq!(machine.sent(), "PUB a 1\r\nx\r\n");
+}
+
+#[test]
 fn a_payload_that_the_server_would_not_take_is_not_sent() {
     let mut machine = Machine::up();
     let large = vec![b'x'; 101];

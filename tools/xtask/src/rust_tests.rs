@@ -179,12 +179,12 @@ mod tests {
             folder: std::env::temp_dir(),
         };
         let programs = vec![of("/bin/true"), of("/bin/false"), of("/bin/true")];
-        let error = run_in_lanes(programs, 2).expect_err("one of them fails");
+        let error = run_in_lanes(programs, 2, Path::new("none")).expect_err("one of them fails");
         let text = format!("{error:#}");
         assert!(
             text.contains("1 of the test programs") && text.contains("of /bin/false"),
             "{text}"
         );
-        assert!(run_in_lanes(vec![of("/bin/true")], 1).is_ok());
+        assert!(run_in_lanes(vec![of("/bin/true")], 1, Path::new("none")).is_ok());
     }
 }

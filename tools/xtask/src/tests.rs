@@ -9,8 +9,8 @@ use crate::reliability::said_by;
 use crate::setup::{self, cargo, root, run, run_with};
 use crate::sim::Sim;
 use crate::{
-    cluster, coverage, faults, figures, instructions, layers, nats, package, proofs, python, rust_tests,
-    security_list, supply,
+    cluster, coverage, faults, figures, instructions, layers, nats, package, proofs, python,
+    rust_tests, security_list, supply,
 };
 
 /// Seeds of the simulator in one run. More find more and cost about 40 ms each.

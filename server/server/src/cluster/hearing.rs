@@ -7,7 +7,7 @@ use tidings_cluster::ClusterRouter;
 use tidings_hub::Input;
 use tidings_hub::ids::HubId;
 
-use super::link::{Link, Resolved};
+use super::link::{Link, LinkReport, Resolved};
 use super::place::ClusterPlace;
 use crate::mailbox::Mailbox;
 use crate::worker::Worker;
@@ -94,6 +94,16 @@ impl Worker {
 
     pub(crate) fn has_link_work(&self) -> bool {
         self.mail.link.as_ref().is_some_and(|link| link.has_work())
+    }
+
+    /// How the connection is, and what came over it; `None` = the node is alone.
+    pub(crate) fn link_report(&self) -> Option<LinkReport> {
+        let link = self.mail.link.as_ref()?;
+        let live = self.cell.bus().counts().copied().unwrap_or_default();
+        Some(LinkReport {
+            live,
+            ..link.report()
+        })
     }
 
     /// When there is something to do towards other nodes, in monotonic milliseconds.

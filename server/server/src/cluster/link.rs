@@ -9,13 +9,13 @@ use std::thread::Builder;
 use mio::event::Event as Readiness;
 use mio::net::TcpStream;
 use mio::{Registry, Token};
-use tidings_cluster::{LinkEvent, LinkOp};
+use tidings_cluster::{LinkEvent, LinkOp, LiveCounts};
 use tidings_hub::ids::HubId;
 use tidings_nats::outbox::QUEUE_BYTES_MAX;
 use tidings_nats::{Connection, Event, Options, PublishError, Tls, Up};
 
 use super::place::ClusterPlace;
-use super::servers::Servers;
+use super::servers::{PAUSE_MS_SOON, Servers};
 use super::stream::Stream;
 use crate::mailbox::{Envelope, Mailbox};
 
@@ -32,6 +32,11 @@ const TLS_WAIT_MS: u64 = 5_000;
 
 /// A connection that has lasted so long was a good one: the next attempt is made at once.
 const LASTING_MS: u64 = 5_000;
+
+/// When all servers were away, what waits goes out so much later than the subscriptions: by then the
+/// other hubs are back and have subscribed, too. Without that, their nodes would miss it, and
+/// requests would find nobody. Costs that much delay after such an outage.
+const HOLD_MS: u64 = 2 * PAUSE_MS_SOON;
 
 /// The same trouble is told again after this long, in milliseconds.
 const TELL_AGAIN_MS: u64 = 60_000;
@@ -68,6 +73,8 @@ pub struct LinkReport {
     pub passed_over: u64,
     /// Operations that the server did not do, such as subscriptions that it does not allow.
     pub complaints: u64,
+    /// What the hub has said to other nodes and heard of them.
+    pub live: LiveCounts,
     /// What is wrong: the last failure since it was last connected, or the server's last complaint.
     pub trouble: Option<String>,
     /// What to do about it.
@@ -561,6 +568,9 @@ impl Link {
 
     fn come_up(&mut self, now_ms: u64, up: &Up) {
         self.up_ms = Some(now_ms);
+        if self.servers.come_up() && self.report.ups > 0 {
+            self.nats.hold(now_ms + HOLD_MS);
+        }
         self.servers.learn(&up.info.connect_urls);
         self.report.ups += 1;
         self.report.unsent += up.dropped as u64;
@@ -617,7 +627,7 @@ impl Link {
         }
         self.is_readable = false;
         self.is_writable = false;
-        let until_ms = now_ms + self.servers.pause_ms(random());
+        let until_ms = now_ms + self.servers.pause_ms(now_ms, random());
         let before = std::mem::replace(&mut self.socket, Socket::Waiting { until_ms });
         before.end(registry);
         self.tell(now_ms, why, hint);

@@ -10,7 +10,15 @@ const SERVERS_MAX: usize = 64;
 /// Shortest pause between two attempts, in milliseconds.
 const PAUSE_MS_MIN: u64 = 50;
 
-/// Longest pause between two attempts, in milliseconds: after this the servers are back.
+/// Longest pause between two attempts while the servers have not been away for long, in
+/// milliseconds. All hubs of a cluster find them again within this: see
+/// [`Servers::come_up`].
+pub(super) const PAUSE_MS_SOON: u64 = 250;
+
+/// For how long that is, in milliseconds.
+const SOON_MS: u64 = 12_000;
+
+/// Longest pause between two attempts, in milliseconds.
 const PAUSE_MS_MAX: u64 = 2_000;
 
 /// A server that may be tried.
@@ -35,6 +43,10 @@ pub(super) struct Servers {
     current: Option<usize>,
     /// Attempts since the last that went well.
     attempts: u32,
+    /// Servers tried since the last connection came up, the present one included.
+    tried: usize,
+    /// When the first of them failed, in monotonic milliseconds.
+    away_ms: u64,
 }
 
 impl Servers {
@@ -51,6 +63,8 @@ impl Servers {
             round: Vec::new(),
             current: None,
             attempts: 0,
+            tried: 0,
+            away_ms: 0,
         }
     }
 
@@ -62,6 +76,7 @@ impl Servers {
     /// Chooses the server of the next attempt: each of a round once, in random order, the one that
     /// was lost last.
     pub(super) fn advance(&mut self, mut random: impl FnMut() -> u64) {
+        self.tried = self.tried.saturating_add(1);
         if self.round.is_empty() {
             let lost = self.current;
             self.round = (0..self.known.len())
@@ -80,15 +95,25 @@ impl Servers {
 
     /// How long to wait before the next attempt, in milliseconds: nothing before the first, then
     /// ever longer, by chance.
-    pub(super) fn pause_ms(&mut self, random: u64) -> u64 {
+    pub(super) fn pause_ms(&mut self, now_ms: u64, random: u64) -> u64 {
         let attempts = self.attempts;
         self.attempts = attempts.saturating_add(1);
         if attempts == 0 {
+            self.away_ms = now_ms;
             return 0;
         }
-        let most_ms = (PAUSE_MS_MIN << attempts.min(16)).min(PAUSE_MS_MAX);
+        let is_soon = now_ms < self.away_ms + SOON_MS;
+        let max_ms = if is_soon { PAUSE_MS_SOON } else { PAUSE_MS_MAX };
+        let most_ms = (PAUSE_MS_MIN << attempts.min(16)).min(max_ms);
         let range = usize::try_from(most_ms - PAUSE_MS_MIN + 1).unwrap_or(1);
         PAUSE_MS_MIN + below(random, range) as u64
+    }
+
+    /// A connection is up. Whether each server was tried in vain before: then the other hubs of the
+    /// cluster have been without one, too.
+    pub(super) fn come_up(&mut self) -> bool {
+        let tried = std::mem::take(&mut self.tried);
+        tried > self.known.len()
     }
 
     /// A connection has lasted: the next loss is the first of its kind.
@@ -235,24 +260,40 @@ mod tests {
     #[test]
     fn pauses_grow_and_are_spread() {
         let mut servers = three();
-        assert_eq!(servers.pause_ms(7), 0, "the first attempt is made at once");
-        let mut before_ms = 0;
-        for _ in 0..40 {
+        let range = |servers: &mut Servers, now_ms| {
             let at = servers.attempts;
-            let least = servers.pause_ms(0);
-            servers.attempts = at;
-            let most_ms = (0..5_000).map(|random| {
+            let pauses_ms = (0..5_000).map(|random| {
                 servers.attempts = at;
-                servers.pause_ms(random)
+                servers.pause_ms(now_ms, random)
             });
-            let most_ms = most_ms.max().expect("some");
-            assert_eq!(least, PAUSE_MS_MIN);
-            assert!(most_ms >= before_ms && most_ms <= PAUSE_MS_MAX);
-            before_ms = most_ms;
+            let pauses_ms = pauses_ms.collect::<std::collections::BTreeSet<_>>();
+            let ends = pauses_ms.first().copied().zip(pauses_ms.last().copied());
+            ends.expect("some pauses")
+        };
+        assert_eq!(
+            servers.pause_ms(1_000, 7),
+            0,
+            "the first attempt is made at once"
+        );
+        assert_eq!(range(&mut servers, 1_000), (PAUSE_MS_MIN, 100));
+        assert_eq!(range(&mut servers, 1_100), (PAUSE_MS_MIN, 200));
+        assert_eq!(range(&mut servers, 1_300), (PAUSE_MS_MIN, PAUSE_MS_SOON));
+        assert_eq!(range(&mut servers, 12_999), (PAUSE_MS_MIN, PAUSE_MS_SOON));
+        assert_eq!(range(&mut servers, 13_000), (PAUSE_MS_MIN, 1_600));
+        for _ in 0..40 {
+            assert_eq!(range(&mut servers, 13_000), (PAUSE_MS_MIN, PAUSE_MS_MAX));
         }
-        assert_eq!(before_ms, PAUSE_MS_MAX);
         servers.succeed();
-        assert_eq!(servers.pause_ms(7), 0);
+        assert_eq!(servers.pause_ms(20_000, 7), 0);
+    }
+
+    #[test]
+    fn it_is_known_whether_all_were_away() {
+        let mut servers = three();
+        for (tries, all_away) in [(1, false), (3, false), (4, true), (1, false)] {
+            hosts(&mut servers, tries, 1);
+            assert_eq!(servers.come_up(), all_away, "{tries}");
+        }
     }
 
     #[test]

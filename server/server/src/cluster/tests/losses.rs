@@ -101,11 +101,14 @@ fn a_server_that_is_killed_and_comes_back_is_found_again() {
                 .is_some_and(|it| it.contains("refused"))
         });
         nats.run();
+        // Alice is first. What she has to say waits a while for those who come later.
+        alice.come_up();
+        alice.settle();
+        assert!(alice.link.report().queued > 0);
         bob.come_up();
         bob.send(vec![subscribe(2, "t.bob")]);
         bob.settle();
-        alice.come_up();
-        alice.settle();
+        alice.until("all is sent", |alice| alice.link.report().queued == 0);
         bob.until("all of it", |bob| bob.payloads().len() == 100);
         let expected: Vec<_> = (0..100).map(|number| number.to_string()).collect();
         assert_eq!(bob.payloads(), expected);
