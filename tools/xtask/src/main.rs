@@ -55,6 +55,9 @@ enum Task {
     },
     /// Set everything up, then run three NATS servers and three nodes of a cluster with the demo
     Cluster {
+        /// Instead, check packaging/cluster and a cluster of the test build; part of `test`
+        #[arg(long)]
+        check: bool,
         /// Port of the first node; the others have the next two
         #[arg(long, value_name = "PORT", default_value_t = 7401, value_parser = clap::value_parser!(u16).range(1..=65_533))]
         first_port: u16,
@@ -255,7 +258,10 @@ fn main() -> ExitCode {
 fn perform(task: Task) -> Result<()> {
     match task {
         Task::Up { serve } => up::up(&serve),
-        Task::Cluster { first_port, serve } => cluster::run(first_port, &serve),
+        Task::Cluster { check: true, .. } => cluster::gate(),
+        Task::Cluster {
+            first_port, serve, ..
+        } => cluster::run(first_port, &serve),
         Task::Nats => {
             println!("{}", nats::server()?.display());
             Ok(())

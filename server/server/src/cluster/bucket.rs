@@ -392,7 +392,10 @@ pub(super) fn shown(entry: &jetstream::kv::Entry) -> Option<Shown> {
         return Some(Shown::Node(Input::Gone { number, revision }));
     }
     let Some(lease) = Lease::decode(&entry.value) else {
-        tracing::warn!(key = entry.key, "a key of the cluster's bucket is no lease");
+        tracing::warn!(
+            record = entry.key,
+            "a key of the cluster's bucket is no lease"
+        );
         return None;
     };
     Some(Shown::Node(Input::Seen {
