@@ -61,6 +61,14 @@ impl ClusterRouter {
         }
     }
 
+    /// The node could not renew its lease, or has renewed it again. While it could not, questions to
+    /// other nodes get no answer, instead of one that may be wrong. Source: `spec/cluster.md` 4.3.
+    pub fn set_isolated(&mut self, is_isolated: bool) {
+        if let Some(live) = &mut self.live {
+            live.set_isolated(is_isolated);
+        }
+    }
+
     /// Does what is due.
     pub fn tick(&mut self, out: &mut impl Outlet) {
         if let Some(live) = &mut self.live {

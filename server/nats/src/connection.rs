@@ -33,7 +33,7 @@ const NO_RESPONDERS: u16 = 503;
 pub struct Options {
     /// What the server's operator sees.
     pub name: String,
-    /// Our version.
+    /// Our version, for the server's operator too.
     pub version: String,
     /// Who we are.
     pub credentials: Credentials,

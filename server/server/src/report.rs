@@ -4,6 +4,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use tidings_cell::CellReport;
+use tidings_cluster::LiveCounts;
 use tidings_hub::counts::{AppCounts, ByName, Histogram, Tally};
 
 use tidings_store::Status;
@@ -36,6 +37,8 @@ pub struct HubReport {
     pub doors: DoorCounts,
     /// How its connection to NATS is; `None` = the node is in no cluster.
     pub link: Option<LinkReport>,
+    /// What its share of the path between nodes has counted; `None` = the node is in no cluster.
+    pub live: Option<LiveCounts>,
 }
 
 /// Who was not let in, at one hub's doors.

@@ -53,11 +53,8 @@ const EPOCH_BITS: u32 = 20;
 /// What clients are told of the server.
 const SERVER: &str = concat!("tidings ", env!("CARGO_PKG_VERSION"));
 
-/// Starts a server, stage by stage, as a node of a cluster if it has a place in one: [`crate::Server::start`] has the errors.
-pub(crate) fn start(
-    mut config: ServerConfig,
-    place: Option<ClusterPlace>,
-) -> Result<RunningServer, StartError> {
+/// Starts a server, stage by stage: [`crate::Server::start`] has the errors.
+pub(crate) fn start(mut config: ServerConfig) -> Result<RunningServer, StartError> {
     check(&config)?;
     config.memory_max = memory_bound(config.memory_max);
     let mut base = Base::open(&config)?;
@@ -87,10 +84,9 @@ pub(crate) fn start(
     let (control, commands) = channel();
     // Order: health is told by now, and no hub is there yet, which has the node's number.
     let joined = base.join_cluster(&config, &control)?;
-    let place = match (place, config.cluster.as_ref().zip(joined.as_ref())) {
-        (None, Some((settings, joined))) => Some(ClusterPlace::of(settings, joined)?),
-        (place, _) => place,
-    };
+    let placed = config.cluster.as_ref().zip(joined.as_ref());
+    let place = placed.map(|(settings, joined)| cluster::place(settings, joined));
+    let place = place.transpose()?;
     let hubs = Hubs::start(&mut base, &node, &office.apps, &config, place)?;
     let directory = match &config.store {
         // Sessions of a node that has ended are its cluster's affair: they may be elsewhere by now.
@@ -187,7 +183,12 @@ impl Base {
         let media = open_media(config)?;
         let admin = config.admin_listen.map(listen::open_one).transpose()?;
         let admin_addr = admin.as_ref().and_then(|admin| admin.local_addr().ok());
-        let (listeners, local_addr) = listen::open(config.listen, config.hubs)?;
+        let (mut listeners, local_addr) = listen::open(config.listen, config.hubs)?;
+        if config.cluster.is_some() {
+            // The port is free, and good. While the node waits for its place, whoever connects is
+            // to be refused and goes to another node, rather than wait as well.
+            listeners.clear();
+        }
         let clock = Clock::start();
         let cluster = config.cluster.as_ref();
         let membership = cluster.map(|cluster| Arc::new(Membership::new(&cluster.advertise)));
@@ -224,7 +225,7 @@ impl Base {
 
     /// Takes the node's place in its cluster, however long NATS is away; `None` = it is alone.
     fn join_cluster(
-        &self,
+        &mut self,
         config: &ServerConfig,
         control: &Sender<Command>,
     ) -> Result<Option<Joined>, StartError> {
@@ -234,6 +235,7 @@ impl Base {
         };
         let (hubs, control) = (config.hubs, control.clone());
         let joined = cluster::join(settings, hubs, membership, &self.mailboxes, control)?;
+        (self.listeners, _) = listen::open(self.local_addr, hubs)?;
         Ok(Some(joined))
     }
 }

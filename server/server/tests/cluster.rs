@@ -133,8 +133,11 @@ fn a_node_waits_for_nats_and_says_so() {
     init_cluster(&settings("command", &[&nats])).expect("made");
     nats.kill();
     let mut config = node(settings("a", &[&nats]));
-    let admin: SocketAddr = ([127, 0, 0, 1], common::nats_servers::free_ports(1)[0]).into();
+    let ports = common::nats_servers::free_ports(2);
+    let admin: SocketAddr = ([127, 0, 0, 1], ports[0]).into();
     config.admin_listen = Some(admin);
+    config.listen = ([127, 0, 0, 1], ports[1]).into();
+    let clients = config.listen;
     let (started, is_started) = channel();
     let starting = thread::spawn(move || {
         let running = Server::start(config).expect("it starts in the end");
@@ -159,6 +162,8 @@ fn a_node_waits_for_nats_and_says_so() {
         assert!(text.contains(part), "{part} in {text}");
     }
     assert_eq!(get(admin, "/healthz").status, 200);
+    // A balancer goes to another node at once.
+    assert!(std::net::TcpStream::connect(clients).is_err());
     nats.start();
     let outcome = is_started.recv_timeout(PATIENCE);
     if outcome.is_err() {

@@ -65,11 +65,13 @@ pub(crate) struct ClusterReach {
 }
 
 #[derive(Args)]
-#[command(after_help = "Run it once, with the settings of a node, before the first node starts. Run again, it
+#[command(
+    after_help = "Run it once, with the settings of a node, before the first node starts. Run again, it
 changes nothing that is as it must be.
 
 Example:
-  tidings cluster init --config /etc/tidings/tidings.toml")]
+  tidings cluster init --config /etc/tidings/tidings.toml"
+)]
 pub(crate) struct ClusterArguments {
     #[command(flatten)]
     reach: ClusterReach,
@@ -88,12 +90,14 @@ pub(crate) struct ClusterStatusArguments {
 }
 
 #[derive(Args)]
-#[command(after_help = "The node goes on running, empty and not ready, until it is stopped: then update it, or its
+#[command(
+    after_help = "The node goes on running, empty and not ready, until it is stopped: then update it, or its
 machine, and start it again.
 
 Examples:
   tidings cluster drain chat-2 --config /etc/tidings/tidings.toml
-  tidings cluster drain 1 --config /etc/tidings/tidings.toml")]
+  tidings cluster drain 1 --config /etc/tidings/tidings.toml"
+)]
 pub(crate) struct DrainArguments {
     /// The node's number, or its name if no other has it; `cluster status` shows both
     #[arg(value_name = "NODE")]
@@ -179,7 +183,11 @@ fn init(reach: ClusterReach) -> Result<(), Failure> {
     }
     let cluster = cluster_of(settings)?;
     let made = init_cluster(&cluster).map_err(|error| failure(&error))?;
-    let state = if made.is_new { "is made" } else { "is as it must be" };
+    let state = if made.is_new {
+        "is made"
+    } else {
+        "is as it must be"
+    };
     text += &format!(
         "cluster {} {state}: bucket {} on {}\n",
         cluster.name,
@@ -211,12 +219,24 @@ fn described(report: &ClusterReport) -> String {
         counted(report.copies, "NATS server", "NATS servers"),
     );
     for server in &report.nats {
-        text += &format!("nats     {}  {}  {}\n", server.url, server.state, server.version);
+        text += &format!(
+            "nats     {}  {}  {}\n",
+            server.url, server.state, server.version
+        );
     }
     if report.nodes.is_empty() {
         return text;
     }
-    let head = ["NODE", "NAME", "STATE", "AGE", "HUBS", "VERSION", "INCARNATION", "ADDRESS"];
+    let head = [
+        "NODE",
+        "NAME",
+        "STATE",
+        "AGE",
+        "HUBS",
+        "VERSION",
+        "INCARNATION",
+        "ADDRESS",
+    ];
     let rows = report.nodes.iter().map(row);
     let rows: Vec<[String; 8]> = [head.map(str::to_owned)].into_iter().chain(rows).collect();
     text.push('\n');

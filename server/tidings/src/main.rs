@@ -20,6 +20,7 @@ mod legacy_rules;
 mod local_key;
 mod log;
 mod media;
+mod node;
 mod otlp;
 mod output;
 mod ownership;

@@ -2,9 +2,7 @@
 
 use std::io::Write as _;
 use std::net::SocketAddr;
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -23,7 +21,7 @@ use crate::failure::Failure;
 use crate::key_command;
 use crate::local_key::{self, LocalDoor};
 use crate::settings::{AppSource, check_variables};
-use crate::{first_key, log, otlp};
+use crate::{first_key, log, node, otlp};
 
 const DEV_NOTICE: &str = "\
 ******************************************************************
@@ -49,6 +47,7 @@ pub(crate) fn run(arguments: ServeArguments) -> Result<(), Failure> {
     let has_strangers_max = settings.has_strangers_max();
     let has_given_keys = settings.has_api_keys();
     let data_dir = settings.data_dir();
+    node::warn_of_open_key(&settings);
     let mut config = settings.resolve()?;
     let served = Arc::new(ServedApps::new(apps.clone()));
     config.api.registry = served.clone();
@@ -115,23 +114,9 @@ pub(crate) fn run(arguments: ServeArguments) -> Result<(), Failure> {
     }
     log::finish();
     if ended == Ended::Over {
-        return Err(start_anew());
+        return Err(node::start_anew());
     }
     Ok(())
-}
-
-/// Replaces this process by a new one with the same command line: a node that has lost its place in
-/// its cluster takes another. Returns only if that fails.
-fn start_anew() -> Failure {
-    let mut words = std::env::args_os();
-    let own = words.next();
-    let program = std::env::current_exe().ok().filter(|path| path.exists());
-    let program = program.map(PathBuf::into_os_string).or(own);
-    let error = Command::new(program.unwrap_or_default()).args(words).exec();
-    Failure::new(
-        format!("the node has lost its place in the cluster, and cannot start itself again: {error}"),
-        "start the server again; systemd and containers do so by themselves",
-    )
 }
 
 /// Warns about missing things that the operator would want.

@@ -82,6 +82,7 @@ export default defineConfig({
         text: 'Run',
         items: [
           { text: 'Running it', link: '/running' },
+          { text: 'More than one machine', link: '/more-machines' },
           { text: 'Capacity and cost', link: '/capacity' },
           { text: 'Metrics and alerts', link: '/metrics' },
           { text: 'The console', link: '/console' },

@@ -15,7 +15,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::setup::{root, target};
-use crate::{nats, up};
+use crate::{cluster_files, nats, up};
 
 /// NATS servers, and nodes.
 const EACH: usize = 3;
@@ -69,8 +69,10 @@ fn count_signals() -> Result<Arc<AtomicUsize>> {
     Ok(told)
 }
 
-/// Starts a cluster of the test build, looks whether it is one, and ends it.
+/// Checks the files for clusters; starts one of the test build, looks whether it is one, and ends
+/// it.
 pub(crate) fn gate() -> Result<()> {
+    cluster_files::check()?;
     let program = target().join("debug/tidings");
     let folder = target().join("cluster-gate");
     if folder.exists() {
@@ -83,7 +85,7 @@ pub(crate) fn gate() -> Result<()> {
     if living != EACH || status["copies"] != EACH {
         bail!("the cluster is not one of {EACH} nodes and {EACH} NATS servers: {status}");
     }
-    cluster.look()?;
+    cluster.pause_last()?;
     cluster.end(&AtomicUsize::new(1))
 }
 
@@ -120,7 +122,9 @@ impl Cluster {
             let mut command = Command::new(program);
             command.args(["serve", "--dev", "--config"]);
             command.arg(cluster.settings(at)).args(args);
-            cluster.nodes.push(cluster.part(&format!("node-{}", at + 1), command)?);
+            cluster
+                .nodes
+                .push(cluster.part(&format!("node-{}", at + 1), command)?);
             cluster.wait_for(*port)?;
         }
         Ok(cluster)
@@ -213,13 +217,53 @@ impl Cluster {
         })
     }
 
+    /// Pauses the last node until its lease is over, and lets it go on: it has to start again by
+    /// itself, in the same process, as another incarnation.
+    fn pause_last(&mut self) -> Result<()> {
+        let last = self.nodes.len() - 1;
+        let name = self.nodes[last].name.clone();
+        let before = self.incarnation(&name)?.context("the last node lives")?;
+        self.nodes[last].signal("-STOP");
+        self.until("the node that is paused is lost", |cluster| {
+            Ok(cluster.incarnation(&name)?.is_none())
+        })?;
+        self.nodes[last].signal("-CONT");
+        self.until("the node has started again", |cluster| {
+            let again = cluster.incarnation(&name)?;
+            Ok(again.is_some_and(|again| again > before))
+        })?;
+        self.look()
+    }
+
+    /// The incarnation of a node; `None` = it does not live.
+    fn incarnation(&self, name: &str) -> Result<Option<u64>> {
+        let status = self.status()?;
+        let mut nodes = status["nodes"].as_array().into_iter().flatten();
+        let node = nodes.find(|node| node["name"] == name);
+        Ok(node.and_then(|node| node["incarnation"].as_u64()))
+    }
+
+    fn until(&self, what: &str, holds: impl Fn(&Self) -> Result<bool>) -> Result<()> {
+        let began = Instant::now();
+        while !holds(self)? {
+            if began.elapsed() > PATIENCE {
+                bail!("not within {} s: {what}", PATIENCE.as_secs());
+            }
+            std::thread::sleep(LOOK);
+        }
+        Ok(())
+    }
+
     /// Waits until a node is ready.
     fn wait_for(&mut self, port: u16) -> Result<()> {
         let began = Instant::now();
         while !is_ready(port) {
             self.look()?;
             if began.elapsed() > PATIENCE {
-                bail!("the node at port {port} is not ready; its log is in {}", self.folder.display());
+                bail!(
+                    "the node at port {port} is not ready; its log is in {}",
+                    self.folder.display()
+                );
             }
             std::thread::sleep(LOOK);
         }
@@ -253,7 +297,10 @@ impl Cluster {
                 let said = fs::read_to_string(&part.log).unwrap_or_default();
                 let lines: Vec<_> = said.lines().collect();
                 let last = lines[lines.len().saturating_sub(20)..].join("\n");
-                bail!("{} has ended with {status}; it said last:\n{last}", part.name);
+                bail!(
+                    "{} has ended with {status}; it said last:\n{last}",
+                    part.name
+                );
             }
         }
         Ok(())
@@ -286,7 +333,12 @@ impl Cluster {
 
 impl Part {
     fn terminate(&self) {
-        let _ = Command::new("kill").arg(self.child.id().to_string()).status();
+        self.signal("-TERM");
+    }
+
+    fn signal(&self, signal: &str) {
+        let id = self.child.id().to_string();
+        let _ = Command::new("kill").args([signal, &id]).status();
     }
 }
 
@@ -301,7 +353,8 @@ fn is_ready(port: u16) -> bool {
     let ask = || {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
         stream.set_read_timeout(Some(Duration::from_secs(2)))?;
-        stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+        stream
+            .write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
         let mut head = [0; 12];
         stream.read_exact(&mut head)?;
         Ok::<_, std::io::Error>(head.ends_with(b" 200"))

@@ -85,6 +85,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "tidings-token",
             "tokio",
             "mio",
+            "async-nats",
         ],
     ),
     (

@@ -1,6 +1,7 @@
 //! Project tasks: set-up, the running demo, every test. `cargo xtask help` lists them.
 
 mod cluster;
+mod cluster_files;
 mod coverage;
 mod fairness;
 mod faults;

@@ -9,7 +9,8 @@ use crate::reliability::said_by;
 use crate::setup::{self, cargo, cargo_program, root, run, run_with};
 use crate::sim::Sim;
 use crate::{
-    cluster, coverage, faults, figures, instructions, layers, nats, package, proofs, python, security_list, supply,
+    cluster, coverage, faults, figures, instructions, layers, nats, package, proofs, python,
+    security_list, supply,
 };
 
 /// Seeds of the simulator in one run. More find more and cost about 40 ms each.
@@ -100,7 +101,12 @@ pub(crate) fn check() -> Result<()> {
     cargo(&["build", "--quiet", "--package", "tidings"])?;
     let server = nats::server()?;
     let variables = [(nats::VARIABLE, &*server.to_string_lossy())];
-    run_with(".", &cargo_program(), &["test", "--workspace", "--quiet"], &variables)
+    run_with(
+        ".",
+        &cargo_program(),
+        &["test", "--workspace", "--quiet"],
+        &variables,
+    )
 }
 
 /// Checks code and pages generated from `proto/`.
@@ -143,8 +149,10 @@ fn javascript() -> Result<()> {
     setup::proxies()?;
     setup::languages()?;
     setup::disturbers()?;
+    let server = nats::server()?;
+    let variables = [(nats::VARIABLE, &*server.to_string_lossy())];
     // Follows the guide's pages to the letter.
-    run("site/guide", "npm", &["test"])
+    run_with("site/guide", "npm", &["test"], &variables)
 }
 
 /// Tests the packages for backends against the real program; its users are of the JavaScript SDK.

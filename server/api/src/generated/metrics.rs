@@ -111,6 +111,24 @@ pub enum Metric {
     ClusterRenewalsFailed,
     /// Ends of other nodes that this one has seen, planned ones included.
     ClusterNodesLost,
+    /// Hubs that are connected to NATS; as many as tidings_hubs when all is well.
+    ClusterLinks,
+    /// Connections that hubs have made to NATS.
+    ClusterLinksMade,
+    /// What a NATS server would not do for a hub, such as a subscription that its user may not make.
+    ClusterLinkComplaints,
+    /// Topics that this node is subscribed to at NATS: one for each user and channel here.
+    ClusterSubscriptions,
+    /// What was sent to other nodes (out) and came from them (in).
+    ClusterEnvelopes,
+    /// What could not be sent to other nodes: too much waited for NATS, or for too long, or it was too long. They tell their clients of a gap.
+    ClusterUnsent,
+    /// What other nodes have sent and did not arrive here. Clients are told of a gap with the cause node_link.
+    ClusterMissed,
+    /// Questions to other nodes: asked, answered by NATS that nobody is there (nobody), refused because too many were open.
+    ClusterAsks,
+    /// What came from NATS and was not taken. mac and malformed grow where somebody else writes to the cluster's subjects.
+    ClusterDropped,
     /// How long a group of operations took until it was durable.
     FsyncSeconds,
     /// Operations that were carried out.
@@ -140,7 +158,7 @@ pub enum Metric {
 }
 
 /// All metrics, each at the place of its variant.
-pub static METRICS: [Row; 66] = [
+pub static METRICS: [Row; 75] = [
     Row {
         metric: Metric::BuildInfo,
         name: "tidings_build_info",
@@ -564,6 +582,78 @@ pub static METRICS: [Row; 66] = [
         unit: None,
         labels: &[],
         help: "Ends of other nodes that this one has seen, planned ones included.",
+    },
+    Row {
+        metric: Metric::ClusterLinks,
+        name: "tidings_cluster_links",
+        kind: Kind::Gauge,
+        unit: None,
+        labels: &[],
+        help: "Hubs that are connected to NATS; as many as tidings_hubs when all is well.",
+    },
+    Row {
+        metric: Metric::ClusterLinksMade,
+        name: "tidings_cluster_links_made_total",
+        kind: Kind::Counter,
+        unit: None,
+        labels: &[],
+        help: "Connections that hubs have made to NATS.",
+    },
+    Row {
+        metric: Metric::ClusterLinkComplaints,
+        name: "tidings_cluster_link_complaints_total",
+        kind: Kind::Counter,
+        unit: None,
+        labels: &[],
+        help: "What a NATS server would not do for a hub, such as a subscription that its user may not make.",
+    },
+    Row {
+        metric: Metric::ClusterSubscriptions,
+        name: "tidings_cluster_subscriptions",
+        kind: Kind::Gauge,
+        unit: None,
+        labels: &[],
+        help: "Topics that this node is subscribed to at NATS: one for each user and channel here.",
+    },
+    Row {
+        metric: Metric::ClusterEnvelopes,
+        name: "tidings_cluster_envelopes_total",
+        kind: Kind::Counter,
+        unit: None,
+        labels: &["direction"],
+        help: "What was sent to other nodes (out) and came from them (in).",
+    },
+    Row {
+        metric: Metric::ClusterUnsent,
+        name: "tidings_cluster_unsent_total",
+        kind: Kind::Counter,
+        unit: None,
+        labels: &[],
+        help: "What could not be sent to other nodes: too much waited for NATS, or for too long, or it was too long. They tell their clients of a gap.",
+    },
+    Row {
+        metric: Metric::ClusterMissed,
+        name: "tidings_cluster_missed_total",
+        kind: Kind::Counter,
+        unit: None,
+        labels: &[],
+        help: "What other nodes have sent and did not arrive here. Clients are told of a gap with the cause node_link.",
+    },
+    Row {
+        metric: Metric::ClusterAsks,
+        name: "tidings_cluster_asks_total",
+        kind: Kind::Counter,
+        unit: None,
+        labels: &["result"],
+        help: "Questions to other nodes: asked, answered by NATS that nobody is there (nobody), refused because too many were open.",
+    },
+    Row {
+        metric: Metric::ClusterDropped,
+        name: "tidings_cluster_dropped_total",
+        kind: Kind::Counter,
+        unit: None,
+        labels: &["cause"],
+        help: "What came from NATS and was not taken. mac and malformed grow where somebody else writes to the cluster's subjects.",
     },
     Row {
         metric: Metric::FsyncSeconds,

@@ -54,7 +54,7 @@ impl Live {
         let key = self.sending.subjects.key(&asking.topic);
         let elsewhere = self.interests.get(&key).map_or(0, Interest::elsewhere);
         self.ask_subscribers(&mut asking, elsewhere, router, out);
-        if self.sending.is_up() {
+        if self.sending.is_up() && !self.is_isolated {
             self.sending.counts.asked += 1;
             self.request(key, asking);
         } else if fault!(SilenceIsNobody) && asking.here == Some(0) {
@@ -141,7 +141,7 @@ impl Live {
                 ..
             }) => {
                 self.asks.end(number);
-                if is_alone {
+                if is_alone && !self.is_isolated {
                     self.tell_nobody(asker, asked, router, out);
                 }
             }

@@ -57,6 +57,8 @@ pub(crate) struct Live {
     greetings: Greetings,
     runs: Runs,
     asks: Asks,
+    /// The node could not renew its lease: what NATS says about others may be wrong.
+    is_isolated: bool,
     origins: Origins,
     parts: Parts,
     heartbeat: u64,
@@ -82,6 +84,7 @@ impl Live {
             greetings: Greetings::new(config.settle_ms),
             runs: Runs::new(),
             asks: Asks::new(config.incarnation),
+            is_isolated: false,
             origins: Origins::default(),
             parts: Parts::default(),
             heartbeat: 0,
@@ -224,6 +227,11 @@ impl Live {
             }
             LinkEvent::Pong => self.hear_pong(router),
         }
+    }
+
+    /// Whether the node is cut off from the others, as far as its lease tells.
+    pub(crate) fn set_isolated(&mut self, is_isolated: bool) {
+        self.is_isolated = is_isolated;
     }
 
     /// A node is lost, in this life of it or an earlier one.

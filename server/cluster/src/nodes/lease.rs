@@ -62,7 +62,14 @@ mod tests {
             started_s: 9,
         };
         assert_eq!(Lease::decode(&lease.encode()), Some(lease));
-        for garbage in [&b""[..], b"{}", b"[]", b"\xff\x00", b"{\"name\":3}", b"null"] {
+        for garbage in [
+            &b""[..],
+            b"{}",
+            b"[]",
+            b"\xff\x00",
+            b"{\"name\":3}",
+            b"null",
+        ] {
             assert_eq!(Lease::decode(garbage), None, "{garbage:?}");
         }
         let long = format!("{{\"name\":\"{}\"}}", "a".repeat(LEASE_BYTES_MAX));

@@ -225,10 +225,7 @@ impl World {
     }
 
     fn numbers(&self) -> Vec<Option<u16>> {
-        self.hosts
-            .iter()
-            .map(|host| host.nodes.number())
-            .collect()
+        self.hosts.iter().map(|host| host.nodes.number()).collect()
     }
 
     fn living(&self, at: usize) -> Vec<u16> {

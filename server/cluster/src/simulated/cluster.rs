@@ -156,6 +156,15 @@ impl Cluster {
         }
     }
 
+    /// Tells the hubs of a node whether it is cut off from the others.
+    pub fn isolate(&mut self, node: u16, is_isolated: bool) {
+        for at in 0..self.desks.len() {
+            if self.desks[at].id.node == node {
+                self.drive(at, |router, _| router.set_isolated(is_isolated));
+            }
+        }
+    }
+
     /// The connection of a hub.
     ///
     /// # Panics

@@ -13,6 +13,8 @@ impl Worker {
     /// clients would talk to nobody: they are sent elsewhere, and no others are let in. Their
     /// sessions stay as those of clients whose connections break. Source: cluster 4.3.
     pub(crate) fn note_isolation(&mut self, isolation: Isolation) {
+        let is_silent = isolation != Isolation::None;
+        tidings_cell::with_bus(self, |bus, _| bus.set_isolated(is_silent));
         self.door.is_isolated = isolation == Isolation::Closed;
         if !self.door.is_isolated {
             return;

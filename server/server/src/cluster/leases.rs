@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::{Builder, JoinHandle};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use futures_util::StreamExt as _;
 use tidings_cluster::nodes::{Effect, Input, Isolation, Lease, Nodes, OverBy};
@@ -20,6 +20,9 @@ use crate::supervisor::Command;
 
 /// How long a node waits until it tries again to reach NATS at its start, or to watch the bucket.
 const RETRY: Duration = Duration::from_millis(500);
+
+/// How soon a node that waits says that it waits for something else now.
+const SAY_NEWS: Duration = Duration::from_secs(5);
 
 /// How often a node that waits says so, if nothing changes.
 const SAY_AGAIN: Duration = Duration::from_secs(30);
@@ -315,7 +318,7 @@ impl Holder {
 
 /// Opens the bucket; waits while NATS is away.
 async fn open(settings: &ClusterSettings, membership: &Membership) -> Result<Bucket, ClusterError> {
-    let mut said_ms = None;
+    let mut said = None;
     loop {
         let why = match Bucket::open(settings).await {
             Ok(bucket) => return Ok(bucket),
@@ -323,10 +326,9 @@ async fn open(settings: &ClusterSettings, membership: &Membership) -> Result<Buc
             Err(Unopened::Away(why)) => why,
         };
         let is_news = membership.note_waiting(Some(format!("NATS is away: {why}")));
-        let is_long =
-            said_ms.is_none_or(|said_ms| now_ms() - said_ms >= SAY_AGAIN.as_millis() as u64);
-        if is_news || is_long {
-            said_ms = Some(now_ms());
+        let pause = if is_news { SAY_NEWS } else { SAY_AGAIN };
+        if said.is_none_or(|said: Instant| said.elapsed() >= pause) {
+            said = Some(Instant::now());
             tracing::warn!(why, "waiting for NATS; the server starts when it is there");
         }
         sleep(RETRY).await;

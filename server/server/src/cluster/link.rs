@@ -9,12 +9,15 @@ use std::thread::Builder;
 use mio::event::Event as Readiness;
 use mio::net::TcpStream;
 use mio::{Registry, Token};
-use tidings_cluster::{LinkEvent, LinkOp, LiveCounts};
+use tidings_bus::Router;
+use tidings_cluster::{ClusterRouter, LinkEvent, LinkOp};
 use tidings_hub::ids::HubId;
 use tidings_nats::outbox::QUEUE_BYTES_MAX;
 use tidings_nats::{Connection, Event, Options, PublishError, Tls, Up};
 
 use super::place::ClusterPlace;
+use super::report::LinkReport;
+use super::resolved::Resolved;
 use super::servers::{PAUSE_MS_SOON, Servers};
 use super::stream::Stream;
 use crate::mailbox::{Envelope, Mailbox};
@@ -48,37 +51,18 @@ const READS_PER_TURN: usize = 16;
 /// Bytes given to the socket at once.
 const WRITE_BYTES: usize = 256 * 1024;
 
-/// What a thread has found for a server's name.
-#[derive(Debug)]
-pub(crate) struct Resolved {
-    attempt: u64,
-    found: io::Result<Vec<SocketAddr>>,
-}
-
-/// How a hub's connection to NATS is.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct LinkReport {
-    /// The server it is connected to, or that is tried.
-    pub server: Option<String>,
-    /// Whether it is connected.
-    pub is_up: bool,
-    /// How often a connection was made.
-    pub ups: u64,
-    /// Bytes of publications that wait to be written.
-    pub queued: usize,
-    /// Publications that were not sent: too much waited, a server would not have taken them, or
-    /// requests that were too old when there was a server again. Receivers see a hole.
-    pub unsent: u64,
-    /// Messages that were larger than is taken.
-    pub passed_over: u64,
-    /// Operations that the server did not do, such as subscriptions that it does not allow.
-    pub complaints: u64,
-    /// What the hub has said to other nodes and heard of them.
-    pub live: LiveCounts,
-    /// What is wrong: the last failure since it was last connected, or the server's last complaint.
-    pub trouble: Option<String>,
-    /// What to do about it.
-    pub hint: Option<&'static str>,
+/// A hub's bus and its connection to NATS; the latter only in a cluster.
+pub(crate) fn connect(
+    router: Router,
+    place: Option<Arc<ClusterPlace>>,
+    hub: HubId,
+    mailbox: Arc<Mailbox>,
+) -> (ClusterRouter, Option<Box<Link>>) {
+    let Some(place) = place else {
+        return (ClusterRouter::alone(router), None);
+    };
+    let bus = ClusterRouter::in_cluster(router, place.config.clone());
+    (bus, Some(Box::new(Link::new(place, hub, mailbox))))
 }
 
 #[derive(Debug)]

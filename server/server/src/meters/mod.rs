@@ -4,6 +4,7 @@
 //! what the other parts of the server count. Only whoever reads pays for it.
 
 mod apps;
+mod cluster;
 mod process;
 
 use std::collections::BTreeMap;
@@ -108,6 +109,9 @@ impl Meters for NodeMeters {
         self.read_node(silent, &mut reading);
         self.read_store(&self.store.status(), &mut reading);
         self.read_hubs(&state, &mut reading);
+        if let Some(membership) = &self.membership {
+            cluster::read(membership, state.reports.values(), &mut reading);
+        }
         self.read_apps(&mut state, &mut reading);
         self.read_doors(&state, &mut reading);
         reading
@@ -148,13 +152,6 @@ impl NodeMeters {
         // On a cluster, what is stored is on one node.
         let is_relaxed = self.disk.is_none() || self.membership.is_some();
         reading.add(Metric::DurabilityRelaxed, &[], is_relaxed);
-        if let Some(membership) = &self.membership {
-            let (failed, lost) = membership.counts();
-            reading.add(Metric::ClusterNodes, &[], membership.living());
-            reading.add(Metric::ClusterIsolated, &[], membership.trouble().is_some());
-            reading.add(Metric::ClusterRenewalsFailed, &[], failed);
-            reading.add(Metric::ClusterNodesLost, &[], lost);
-        }
         reading.add(Metric::Hubs, &[], self.mailboxes.len());
         reading.add(Metric::HubsSilent, &[], silent);
         let replay_max = (self.replay_bytes_max < usize::MAX).then_some(self.replay_bytes_max);

@@ -68,7 +68,10 @@ fn look_at_nodes(
     } else {
         findings.good(what, &found);
     }
-    let away = report.nats.iter().filter(|server| server.version.is_empty());
+    let away = report
+        .nats
+        .iter()
+        .filter(|server| server.version.is_empty());
     for server in away {
         findings.doubtful(
             &format!("NATS server {}", server.url),
@@ -76,7 +79,10 @@ fn look_at_nodes(
             "start it, or take it out of --cluster-nats",
         );
     }
-    let same = report.nodes.iter().filter(|node| node.name == cluster.node_name);
+    let same = report
+        .nodes
+        .iter()
+        .filter(|node| node.name == cluster.node_name);
     let same = same.count();
     if same > 1 {
         findings.doubtful(

@@ -167,7 +167,8 @@ impl Settings {
     }
 
     fn nats_servers(&self, name: &str) -> Result<(Vec<NatsUrl>, NatsLogin), Failure> {
-        let hint = "give --cluster-nats nats://HOST:4222, or tls:// with TLS; repeat it for each server";
+        let hint =
+            "give --cluster-nats nats://HOST:4222, or tls:// with TLS; repeat it for each server";
         let texts = self.cluster_nats.clone().unwrap_or_default();
         if texts.is_empty() || texts.len() > SERVERS_MAX {
             let what = format!(
@@ -210,7 +211,10 @@ impl Settings {
         let text = read_file(path, "the cluster's key", "--cluster-key-file")?;
         ClusterKey::parse(&text).ok_or_else(|| {
             Failure::new(
-                format!("{} does not hold a cluster's key: 32 bytes, in hexadecimal digits or base64", path.display()),
+                format!(
+                    "{} does not hold a cluster's key: 32 bytes, in hexadecimal digits or base64",
+                    path.display()
+                ),
                 "make one with `tidings cluster key --to FILE` and copy it to each node",
             )
         })
@@ -266,7 +270,9 @@ impl Settings {
                 hint,
             )),
             Some(other) => Err(Failure::new(
-                format!("{other:?} is no durability: there are relaxed and, in a later version, strict"),
+                format!(
+                    "{other:?} is no durability: there are relaxed and, in a later version, strict"
+                ),
                 hint,
             )),
         }
@@ -319,10 +325,14 @@ fn read_file(path: &Path, what: &str, option: &str) -> Result<String, Failure> {
     let wrong = |why: String| {
         Failure::new(
             format!("cannot read {what} in {}: {why}", path.display()),
-            format!("check the path given to {option}, and that the server's user may read the file"),
+            format!(
+                "check the path given to {option}, and that the server's user may read the file"
+            ),
         )
     };
-    let length = std::fs::metadata(path).map_err(|error| wrong(error.to_string()))?.len();
+    let length = std::fs::metadata(path)
+        .map_err(|error| wrong(error.to_string()))?
+        .len();
     if length > FILE_BYTES_MAX {
         return Err(wrong(format!("it has {length} bytes, far too many")));
     }
@@ -384,17 +394,67 @@ mod tests {
         for (from, to, told, hint) in [
             ("'prod'", "'a.b'", "\"a.b\"", "--cluster-name"),
             ("name = 'prod'\n", "", "has no name", "--cluster-name"),
-            ("nats://10.0.0.2", "10.0.0.2", "server 2: it has no scheme", "--cluster-nats"),
-            ("nats://10.0.0.2", "nats://10.0.0.1", "twice", "--cluster-nats"),
-            ("nats://10.0.0.2", "nats://u@10.0.0.1", "no user and password", "--cluster-nats"),
-            ("nats://10.0.0.2", "nats://u:p@10.0.0.2", "different users", "the same user"),
-            ("nats = ", "ca = 'x'\nnats = [] #", "not 0", "--cluster-nats"),
-            ("key_file", "credentials", "credentials", "--cluster-credentials"),
-            ("'relaxed'", "'strict'", "stay on the node", "--cluster-durability relaxed"),
-            ("durability = 'relaxed'", "", "stay on the node", "--cluster-durability relaxed"),
+            (
+                "nats://10.0.0.2",
+                "10.0.0.2",
+                "server 2: it has no scheme",
+                "--cluster-nats",
+            ),
+            (
+                "nats://10.0.0.2",
+                "nats://10.0.0.1",
+                "twice",
+                "--cluster-nats",
+            ),
+            (
+                "nats://10.0.0.2",
+                "nats://u@10.0.0.1",
+                "no user and password",
+                "--cluster-nats",
+            ),
+            (
+                "nats://10.0.0.2",
+                "nats://u:p@10.0.0.2",
+                "different users",
+                "the same user",
+            ),
+            (
+                "nats = ",
+                "ca = 'x'\nnats = [] #",
+                "not 0",
+                "--cluster-nats",
+            ),
+            (
+                "key_file",
+                "credentials",
+                "credentials",
+                "--cluster-credentials",
+            ),
+            (
+                "'relaxed'",
+                "'strict'",
+                "stay on the node",
+                "--cluster-durability relaxed",
+            ),
+            (
+                "durability = 'relaxed'",
+                "",
+                "stay on the node",
+                "--cluster-durability relaxed",
+            ),
             ("'relaxed'", "'lax'", "\"lax\"", "--cluster-durability"),
-            ("'wss://chat-1.example.com/'", "'https://a'", "neither ws nor wss", "--cluster-advertise"),
-            ("advertise = 'wss://chat-1.example.com/'", "", "where clients", "--cluster-advertise"),
+            (
+                "'wss://chat-1.example.com/'",
+                "'https://a'",
+                "neither ws nor wss",
+                "--cluster-advertise",
+            ),
+            (
+                "advertise = 'wss://chat-1.example.com/'",
+                "",
+                "where clients",
+                "--cluster-advertise",
+            ),
             ("'chat-1'", "'a b'", "\"a b\"", "--cluster-node-name"),
             ("'chat-1'", "'17'", "\"17\"", "not only digits"),
         ] {
@@ -407,9 +467,16 @@ mod tests {
         let (file, text) = good();
         std::fs::write(file.path(), "too short").expect("written");
         let failure = read(&text).expect_err("no key");
-        assert!(failure.what().contains("does not hold") && failure.hint().contains("tidings cluster key"));
+        assert!(
+            failure.what().contains("does not hold")
+                && failure.hint().contains("tidings cluster key")
+        );
         drop(file);
         let failure = read(&text).expect_err("no file");
-        assert!(failure.what().contains("No such file"), "{}", failure.what());
+        assert!(
+            failure.what().contains("No such file"),
+            "{}",
+            failure.what()
+        );
     }
 }

@@ -4,6 +4,7 @@
 //! before they are committed.
 
 mod apps;
+mod cluster;
 mod keys;
 mod log_lines;
 mod media;
@@ -94,6 +95,8 @@ fn help_texts() {
         ("help-doctor.txt", &["doctor", "--help"]),
         ("help-reference.txt", &["reference", "--help"]),
         ("help-context-add.txt", &["context", "add", "--help"]),
+        ("help-cluster.txt", &["cluster", "--help"]),
+        ("help-cluster-drain.txt", &["cluster", "drain", "--help"]),
     ] {
         help_text(name, arguments);
     }
