@@ -170,9 +170,9 @@ fn members_on_all_nodes_see_one_channel() {
         assert_eq!(members(client, "room"), ["user0", "user1", "user2"]);
     }
     // Each sender's messages come in its order, and before its leaving.
-    for from in 0..3 {
+    for (from, client) in all.iter_mut().enumerate() {
         for number in 0..20 {
-            say(&mut all[from], "room", &format!("{from}:{number}"));
+            say(client, "room", &format!("{from}:{number}"));
         }
     }
     for (to, client) in all.iter_mut().enumerate() {

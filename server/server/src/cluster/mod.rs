@@ -9,6 +9,7 @@
 //! Which nodes live is decided by [`tidings_cluster::nodes`]. Source: cluster 4, 7.
 
 mod bucket;
+mod connecting;
 mod error;
 mod hearing;
 mod isolation;
