@@ -4,12 +4,12 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use crate::credentials::Credentials;
-use crate::decode::{Decoder, Item, Message, PAYLOAD_BYTES_MAX, ProtocolError};
+use crate::decode::{Decoder, Item, PAYLOAD_BYTES_MAX};
 use crate::encode::{self, Connect};
+use crate::events::{Event, Gone, PublishError, Up};
 use crate::info::Info;
+use crate::options::{Options, Tls};
 use crate::outbox::{Full, Outbox};
 use crate::refusal::{Reason, Refusal, Verdict, verdict};
 use crate::subject::SubjectError;
@@ -27,124 +27,6 @@ pub const HANDSHAKE_WAIT_MS: u64 = 5_000;
 
 /// What a server says when nobody has subscribed to what a request was published to.
 const NO_RESPONDERS: u16 = 503;
-
-/// What is the same for all connections of a hub.
-#[derive(Debug, Clone, Default)]
-pub struct Options {
-    /// What the server's operator sees.
-    pub name: String,
-    /// Our version.
-    pub version: String,
-    /// Who we are.
-    pub credentials: Credentials,
-}
-
-/// When TLS is spoken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tls {
-    /// If the server wants it (`nats://`).
-    IfRequired,
-    /// Always, after the server's INFO (`tls://`).
-    AfterInfo,
-    /// Always, and it is spoken already: the server has `handshake_first`.
-    First,
-}
-
-/// What comes of a connection.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
-    /// The host is to begin TLS on the socket, and to call [`Connection::secured`] when it is done.
-    StartTls,
-    /// Everything may be sent. Subscriptions are to be made (again).
-    Up(Box<Up>),
-    /// The server tells of other addresses of its cluster than before.
-    Servers(Vec<String>),
-    /// A message for a subscription.
-    Message(Message),
-    /// Nobody has subscribed to what was published with this subject for its answer.
-    NoResponders {
-        /// Where the answer was wanted.
-        subject: Bytes,
-    },
-    /// The answer to a [`Connection::ping`].
-    Pong,
-    /// A message was larger than is taken, and was passed over.
-    TooLarge {
-        /// Which subscription it was for.
-        sid: u64,
-        /// Its length in bytes.
-        bytes: usize,
-    },
-    /// The server has not done something, such as a subscription that it does not allow.
-    Complaint(String),
-    /// The server will not have us; the connection is over.
-    Refused(Refusal),
-    /// The connection is over.
-    Gone(Gone),
-}
-
-/// A connection that works.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Up {
-    /// The largest payload that may be published, in bytes.
-    pub payload_max: usize,
-    /// Publications that had waited for a connection and were left out: too large for this server,
-    /// or requests that were too old.
-    pub dropped: usize,
-    /// What the server says of itself.
-    pub info: Info,
-}
-
-impl Up {
-    /// How many servers its cluster has, as far as it tells: 1 = it is alone.
-    pub fn servers(&self) -> usize {
-        // A server of a cluster may keep the others' addresses to itself.
-        let least = if self.info.cluster.is_some() { 2 } else { 1 };
-        self.info.connect_urls.len().max(least)
-    }
-}
-
-/// Why a connection is over.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Gone {
-    /// The server did not complete the handshake.
-    #[error("it did not {0} within {HANDSHAKE_WAIT_MS} ms")]
-    Handshake(&'static str),
-    /// The server has said nothing while a PONG was due.
-    #[error("it said nothing for {0} ms, and did not answer a PING")]
-    Silent(u64),
-    /// The server sent what is not the protocol.
-    #[error("it does not speak the NATS protocol: {0}")]
-    Protocol(#[from] ProtocolError),
-    /// Something came in clear after the INFO of a server that is to speak TLS.
-    #[error("it sent something in clear where TLS must begin")]
-    ClearText,
-    /// The server sent something else than INFO first, or a message before anybody has subscribed.
-    #[error("it sent {0} before the handshake was done")]
-    Early(&'static str),
-    /// The server ended it, with these words.
-    #[error("it ended the connection: {0}")]
-    Server(String),
-}
-
-/// Why something is not published.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum PublishError {
-    /// The server would close the connection.
-    #[error("a payload of {bytes} bytes is larger than the {max} bytes that the NATS server takes")]
-    TooLarge {
-        /// The payload's length.
-        bytes: usize,
-        /// The server's maximum, or ours while there is no server.
-        max: usize,
-    },
-    /// Too much waits to be written.
-    #[error(transparent)]
-    Full(#[from] Full),
-    /// A subject is none.
-    #[error(transparent)]
-    Subject(#[from] SubjectError),
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {

@@ -8,8 +8,8 @@
 //! host does (`cluster::link` in the server). It remembers no subscription: whoever has made some
 //! makes them again after [`Event::Up`]. It knows nothing of what Tidings sends over NATS.
 //!
-//! **Reading order.** [`connection`] (the machine), [`outbox`] (what waits to be written),
-//! [`decode`] (bytes to [`Item`]s), [`encode`] (operations to bytes), [`subject`] (what may be one),
+//! **Reading order.** [`connection`] (the machine), [`options`] (what it is made with), [`events`] (what it tells), [`outbox`] (what waits to be written),
+//! [`decode`] and `head` (bytes to [`Item`]s), [`encode`] (operations to bytes), [`subject`] (what may be one),
 //! [`info`] (what a server says of itself), [`credentials`] (who we are), [`refusal`] (why a server
 //! will not have us).
 //!
@@ -39,14 +39,19 @@ pub mod connection;
 pub mod credentials;
 pub mod decode;
 pub mod encode;
+pub mod events;
+mod head;
 pub mod info;
+pub mod options;
 pub mod outbox;
 pub mod refusal;
 pub mod subject;
 
-pub use connection::{Connection, Event, Gone, Options, PublishError, Tls, Up};
+pub use connection::Connection;
 pub use credentials::{Credentials, CredentialsError};
 pub use decode::{Decoder, Item, Message, ProtocolError};
+pub use events::{Event, Gone, PublishError, Up};
 pub use info::Info;
+pub use options::{Options, Tls};
 pub use refusal::{Reason, Refusal};
 pub use subject::SubjectError;

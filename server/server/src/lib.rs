@@ -85,9 +85,9 @@ mod writing;
 pub use api::config::ApiConfig;
 pub use bounds::HUBS_MAX;
 pub use cluster::{
-    CLUSTER_NAME_MAX, ClusterError, ClusterKey, ClusterNode, ClusterPlace, ClusterReport,
-    ClusterSettings, Durability, LinkReport, Made as MadeCluster, NODE_NAME_MAX, NatsLogin,
-    NatsUrl, drain as drain_node, init as init_cluster, is_cluster_name, status as cluster_status,
+    CLUSTER_NAME_MAX, ClusterError, ClusterKey, ClusterNode, ClusterReport, ClusterSettings,
+    Durability, LinkReport, Made as MadeCluster, NODE_NAME_MAX, NatsLogin, NatsUrl,
+    drain as drain_node, init as init_cluster, is_cluster_name, status as cluster_status,
 };
 pub use config::{
     LegacyConfig, Limits, LoginConfig, MediaConfig, ServerConfig, StoreConfig, TlsFiles,

@@ -15,12 +15,11 @@ use tidings_store::embedded::Snapshots;
 use tidings_store::{Access, Submitter};
 use tidings_wire::names::AppId;
 
-use crate::cluster::ClusterPlace;
 use crate::config::ServerConfig;
 use crate::error::StartError;
 use crate::key_sets::{KeySetReport, Reports};
-use crate::mailbox::{Envelope, Mailbox};
-use crate::mailboxes::{reports_within, tell};
+use crate::mailbox::Mailbox;
+use crate::mailboxes::reports_within;
 use crate::readiness::{Readiness, Trouble};
 use crate::report::NodeReport;
 use crate::start::start;
@@ -39,20 +38,7 @@ impl Server {
     /// # Errors
     /// [`StartError`]; nothing is running then.
     pub fn start(config: ServerConfig) -> Result<RunningServer, StartError> {
-        start(config, None)
-    }
-
-    /// Starts a server as a node of a cluster whose place is known: for tests that do without
-    /// leases.
-    ///
-    /// # Errors
-    /// [`StartError`]; nothing is running then.
-    #[doc(hidden)]
-    pub fn start_at(
-        config: ServerConfig,
-        place: ClusterPlace,
-    ) -> Result<RunningServer, StartError> {
-        start(config, Some(place))
+        start(config)
     }
 }
 
@@ -220,12 +206,6 @@ impl ServerHandle {
         if self.control.send(Command::Bans(told)).is_ok() {
             let _ = is_told.recv_timeout(APPS_WAIT);
         }
-    }
-
-    /// Tells the hubs that another node of the cluster is lost, in this life of its number.
-    #[doc(hidden)]
-    pub fn lose_node(&self, node: u16, incarnation: u64) {
-        tell(&self.mailboxes, || Envelope::NodeLost { node, incarnation });
     }
 
     /// Keys, bans and the audit log.

@@ -53,11 +53,8 @@ const EPOCH_BITS: u32 = 20;
 /// What clients are told of the server.
 const SERVER: &str = concat!("tidings ", env!("CARGO_PKG_VERSION"));
 
-/// Starts a server, stage by stage, as a node of a cluster if it has a place in one: [`crate::Server::start`] has the errors.
-pub(crate) fn start(
-    mut config: ServerConfig,
-    place: Option<ClusterPlace>,
-) -> Result<RunningServer, StartError> {
+/// Starts a server, stage by stage: [`crate::Server::start`] has the errors.
+pub(crate) fn start(mut config: ServerConfig) -> Result<RunningServer, StartError> {
     check(&config)?;
     config.memory_max = memory_bound(config.memory_max);
     let mut base = Base::open(&config)?;
@@ -87,10 +84,9 @@ pub(crate) fn start(
     let (control, commands) = channel();
     // Order: health is told by now, and no hub is there yet, which has the node's number.
     let joined = base.join_cluster(&config, &control)?;
-    let place = match (place, config.cluster.as_ref().zip(joined.as_ref())) {
-        (None, Some((settings, joined))) => Some(ClusterPlace::of(settings, joined)?),
-        (place, _) => place,
-    };
+    let placed = config.cluster.as_ref().zip(joined.as_ref());
+    let place = placed.map(|(settings, joined)| cluster::place(settings, joined));
+    let place = place.transpose()?;
     let hubs = Hubs::start(&mut base, &node, &office.apps, &config, place)?;
     let directory = match &config.store {
         // Sessions of a node that has ended are its cluster's affair: they may be elsewhere by now.

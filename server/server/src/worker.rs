@@ -614,7 +614,7 @@ impl Worker {
             inbox_length: self.mail.inbox.length(),
             open_calls: self.outside.open(),
             doors: self.security.counts().clone(),
-            link: self.link_report(),
+            link: self.mail.link.as_ref().map(|link| link.report()),
             live: self.cell.bus().counts().copied(),
         }
     }

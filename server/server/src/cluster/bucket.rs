@@ -11,7 +11,7 @@ use async_nats::{Client, ConnectError, ConnectErrorKind, ConnectOptions, HeaderM
 use tidings_cluster::nodes::{Effect, Input, LEASE_MS, Lease};
 
 use super::error::ClusterError;
-use super::place::ClusterPlace;
+use super::placing::tls;
 use super::probe::{Problem, Survey};
 use super::settings::{ClusterSettings, NatsLogin, NatsUrl};
 
@@ -141,9 +141,9 @@ fn options(settings: &ClusterSettings) -> Result<ConnectOptions, Unopened> {
             Duration::from_millis(ms)
         });
     // The same authorities as on the live path.
-    let tls = ClusterPlace::tls(settings.tls_ca.as_deref());
-    let tls = tls.map_err(|why| Unopened::For(ClusterError::Tls(why)))?;
-    options = options.tls_client_config((*tls).clone());
+    let config = tls(settings.tls_ca.as_deref());
+    let config = config.map_err(|why| Unopened::For(ClusterError::Tls(why)))?;
+    options = options.tls_client_config((*config).clone());
     if settings.servers.iter().any(|server| server.is_tls) {
         options = options.require_tls(true);
     }

@@ -1,30 +1,9 @@
 //! How a hub's turn goes on with NATS: what its bus hears, and what it sends.
 
-use std::sync::Arc;
-
-use tidings_bus::Router;
-use tidings_cluster::ClusterRouter;
 use tidings_hub::Input;
-use tidings_hub::ids::HubId;
 
-use super::link::{Link, LinkReport, Resolved};
-use super::place::ClusterPlace;
-use crate::mailbox::Mailbox;
+use super::resolved::Resolved;
 use crate::worker::Worker;
-
-/// A hub's bus and its connection to NATS; the latter only in a cluster.
-pub(crate) fn connect(
-    router: Router,
-    place: Option<Arc<ClusterPlace>>,
-    hub: HubId,
-    mailbox: Arc<Mailbox>,
-) -> (ClusterRouter, Option<Box<Link>>) {
-    let Some(place) = place else {
-        return (ClusterRouter::alone(router), None);
-    };
-    let bus = ClusterRouter::in_cluster(router, place.config.clone());
-    (bus, Some(Box::new(Link::new(place, hub, mailbox))))
-}
 
 impl Worker {
     /// Reads what NATS has, and does what is due towards it.
@@ -94,16 +73,6 @@ impl Worker {
 
     pub(crate) fn has_link_work(&self) -> bool {
         self.mail.link.as_ref().is_some_and(|link| link.has_work())
-    }
-
-    /// How the connection is, and what came over it; `None` = the node is alone.
-    pub(crate) fn link_report(&self) -> Option<LinkReport> {
-        let link = self.mail.link.as_ref()?;
-        let live = self.cell.bus().counts().copied().unwrap_or_default();
-        Some(LinkReport {
-            live,
-            ..link.report()
-        })
     }
 
     /// When there is something to do towards other nodes, in monotonic milliseconds.

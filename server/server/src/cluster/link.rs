@@ -2,44 +2,31 @@
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::thread::Builder;
 
 use mio::event::Event as Readiness;
-use mio::net::TcpStream;
 use mio::{Registry, Token};
-use tidings_cluster::{LinkEvent, LinkOp, LiveCounts};
+use tidings_bus::Router;
+use tidings_cluster::{ClusterRouter, LinkEvent, LinkOp};
 use tidings_hub::ids::HubId;
 use tidings_nats::outbox::QUEUE_BYTES_MAX;
-use tidings_nats::{Connection, Event, Options, PublishError, Tls, Up};
+use tidings_nats::{Connection, Event, Options, PublishError, Up};
 
 use super::place::ClusterPlace;
+use super::report::LinkReport;
+use super::resolved::Resolved;
 use super::servers::{PAUSE_MS_SOON, Servers};
 use super::stream::Stream;
-use crate::mailbox::{Envelope, Mailbox};
+use crate::mailbox::Mailbox;
 
 /// What a link's socket is in its hub's loop.
 pub(crate) const LINK: Token = Token(usize::MAX - 2);
-
-/// How long a name may take to be resolved, a TCP connection to be made, or an INFO in clear to
-/// come where TLS is spoken, in milliseconds. Larger: a server that is cut off is left later;
-/// smaller: one far away is never reached.
-const STEP_WAIT_MS: u64 = 2_000;
-
-/// How long a TLS handshake may take before anything else, in milliseconds.
-const TLS_WAIT_MS: u64 = 5_000;
-
-/// A connection that has lasted so long was a good one: the next attempt is made at once.
-const LASTING_MS: u64 = 5_000;
 
 /// When all servers were away, what waits goes out so much later than the subscriptions: by then the
 /// other hubs are back and have subscribed, too. Without that, their nodes would miss it, and
 /// requests would find nobody. Costs that much delay after such an outage.
 const HOLD_MS: u64 = 2 * PAUSE_MS_SOON;
-
-/// The same trouble is told again after this long, in milliseconds.
-const TELL_AGAIN_MS: u64 = 60_000;
 
 /// Reads per turn, each of at most the loop's buffer: more is read in the next, so that NATS cannot
 /// starve the clients.
@@ -48,41 +35,22 @@ const READS_PER_TURN: usize = 16;
 /// Bytes given to the socket at once.
 const WRITE_BYTES: usize = 256 * 1024;
 
-/// What a thread has found for a server's name.
-#[derive(Debug)]
-pub(crate) struct Resolved {
-    attempt: u64,
-    found: io::Result<Vec<SocketAddr>>,
-}
-
-/// How a hub's connection to NATS is.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct LinkReport {
-    /// The server it is connected to, or that is tried.
-    pub server: Option<String>,
-    /// Whether it is connected.
-    pub is_up: bool,
-    /// How often a connection was made.
-    pub ups: u64,
-    /// Bytes of publications that wait to be written.
-    pub queued: usize,
-    /// Publications that were not sent: too much waited, a server would not have taken them, or
-    /// requests that were too old when there was a server again. Receivers see a hole.
-    pub unsent: u64,
-    /// Messages that were larger than is taken.
-    pub passed_over: u64,
-    /// Operations that the server did not do, such as subscriptions that it does not allow.
-    pub complaints: u64,
-    /// What the hub has said to other nodes and heard of them.
-    pub live: LiveCounts,
-    /// What is wrong: the last failure since it was last connected, or the server's last complaint.
-    pub trouble: Option<String>,
-    /// What to do about it.
-    pub hint: Option<&'static str>,
+/// A hub's bus and its connection to NATS; the latter only in a cluster.
+pub(crate) fn connect(
+    router: Router,
+    place: Option<Arc<ClusterPlace>>,
+    hub: HubId,
+    mailbox: Arc<Mailbox>,
+) -> (ClusterRouter, Option<Box<Link>>) {
+    let Some(place) = place else {
+        return (ClusterRouter::alone(router), None);
+    };
+    let bus = ClusterRouter::in_cluster(router, place.config.clone());
+    (bus, Some(Box::new(Link::new(place, hub, mailbox))))
 }
 
 #[derive(Debug)]
-enum Socket {
+pub(super) enum Socket {
     /// The next attempt is made at this time.
     Waiting { until_ms: u64 },
     /// A thread resolves the server's name.
@@ -103,31 +71,31 @@ enum Socket {
 /// written with [`Link::write`].
 #[derive(Debug)]
 pub(crate) struct Link {
-    place: Arc<ClusterPlace>,
-    hub: HubId,
+    pub(super) place: Arc<ClusterPlace>,
+    pub(super) hub: HubId,
     /// The hub's own, for what is found by other threads.
-    mailbox: Arc<Mailbox>,
-    servers: Servers,
-    nats: Connection,
-    socket: Socket,
+    pub(super) mailbox: Arc<Mailbox>,
+    pub(super) servers: Servers,
+    pub(super) nats: Connection,
+    pub(super) socket: Socket,
     /// Counts attempts: what a thread has found for an earlier one comes too late.
-    attempt: u64,
+    pub(super) attempt: u64,
     /// A thread resolves a name. There is one at a time, however long the system takes.
-    is_resolving: bool,
+    pub(super) is_resolving: bool,
     /// Addresses of the present server that are still to be tried, last first.
-    addresses: Vec<SocketAddr>,
-    is_readable: bool,
-    is_writable: bool,
+    pub(super) addresses: Vec<SocketAddr>,
+    pub(super) is_readable: bool,
+    pub(super) is_writable: bool,
     /// When the connection came up, while there is one.
-    up_ms: Option<u64>,
+    pub(super) up_ms: Option<u64>,
     /// What the bus is to hear. Bound: what is read in a turn.
-    heard: VecDeque<LinkEvent>,
+    pub(super) heard: VecDeque<LinkEvent>,
     /// The bus has heard that too much waits.
-    is_full: bool,
-    report: LinkReport,
-    told_ms: Option<u64>,
+    pub(super) is_full: bool,
+    pub(super) report: LinkReport,
+    pub(super) told_ms: Option<u64>,
     /// What the hub knows of the cluster's clock: how far it is ahead, in milliseconds.
-    clock_ahead_ms: u64,
+    pub(super) clock_ahead_ms: u64,
 }
 
 impl Link {
@@ -335,108 +303,6 @@ impl Link {
         }
     }
 
-    // ------------------------------------------------------------ to connect
-
-    /// Tries the next server.
-    fn begin(&mut self, now_ms: u64, registry: &Registry) {
-        self.attempt += 1;
-        self.servers.advance(random);
-        let Some(candidate) = self.servers.current() else {
-            return;
-        };
-        self.report.server = Some(candidate.server.to_string());
-        let (host, port) = (candidate.server.host.clone(), candidate.server.port);
-        if let Ok(address) = host.parse::<IpAddr>() {
-            let found = vec![SocketAddr::new(address, port)];
-            return self.connect_to(now_ms, registry, found);
-        }
-        let due_ms = now_ms + STEP_WAIT_MS;
-        self.socket = Socket::Resolving { due_ms };
-        if self.is_resolving {
-            // The system still looks for an earlier name: the next server, or this one later.
-            return;
-        }
-        let (attempt, mailbox) = (self.attempt, self.mailbox.clone());
-        let resolve = move || {
-            let found = (host.as_str(), port).to_socket_addrs();
-            let found = found.map(Iterator::collect);
-            let resolved = Resolved { attempt, found };
-            mailbox.post(vec![Envelope::Resolved(Box::new(resolved))]);
-        };
-        match Builder::new().name("nats-name".into()).spawn(resolve) {
-            Ok(_) => self.is_resolving = true,
-            Err(error) => {
-                let why = format!("no thread for its name: {error}");
-                self.lose(now_ms, registry, &why, None);
-            }
-        }
-    }
-
-    fn connect_to(&mut self, now_ms: u64, registry: &Registry, found: Vec<SocketAddr>) {
-        if let Some(candidate) = self.servers.current() {
-            candidate.addresses.clone_from(&found);
-        }
-        self.addresses = found;
-        // Those in front are the system's choice.
-        self.addresses.reverse();
-        let none = io::Error::from(ErrorKind::AddrNotAvailable);
-        self.try_next_address(now_ms, registry, &none);
-    }
-
-    /// Tries the server's next address, or gives the server up for this error.
-    fn try_next_address(&mut self, now_ms: u64, registry: &Registry, error: &io::Error) {
-        let mut why = error.to_string();
-        while let Some(address) = self.addresses.pop() {
-            self.is_readable = false;
-            self.is_writable = false;
-            let begun =
-                TcpStream::connect(address).and_then(|tcp| Stream::register(tcp, registry, LINK));
-            match begun {
-                Ok(stream) => {
-                    let due_ms = now_ms + STEP_WAIT_MS;
-                    let before =
-                        std::mem::replace(&mut self.socket, Socket::Connecting { stream, due_ms });
-                    return before.end(registry);
-                }
-                Err(error) => why = error.to_string(),
-            }
-        }
-        let why = format!("no connection: {why}");
-        let hint = "check that nats-server runs there and that no firewall is in between";
-        self.lose(now_ms, registry, &why, Some(hint));
-    }
-
-    /// TCP is connected.
-    fn open(&mut self, now_ms: u64, registry: &Registry) {
-        let next = Socket::Waiting { until_ms: now_ms };
-        let Socket::Connecting { mut stream, .. } = std::mem::replace(&mut self.socket, next)
-        else {
-            return;
-        };
-        let Some(candidate) = self.servers.current() else {
-            return;
-        };
-        if candidate.server.is_tls && candidate.begins_with_tls {
-            let started = stream.start_tls(&self.place.tls, &candidate.tls_name);
-            let due_ms = now_ms + TLS_WAIT_MS;
-            self.socket = Socket::Securing { stream, due_ms };
-            if let Err(error) = started {
-                self.fail(now_ms, registry, &error);
-            }
-            return;
-        }
-        let (tls, info_due_ms) = if candidate.server.is_tls {
-            (Tls::AfterInfo, Some(now_ms + STEP_WAIT_MS))
-        } else {
-            (Tls::IfRequired, None)
-        };
-        self.socket = Socket::Open {
-            stream,
-            info_due_ms,
-        };
-        self.nats.opened(now_ms, tls);
-    }
-
     // ------------------------------------------------------------ to read
 
     fn read(&mut self, now_ms: u64, registry: &Registry, buffer: &mut [u8]) {
@@ -464,24 +330,6 @@ impl Link {
                 Err(error) => return self.fail(now_ms, registry, &error),
             }
         }
-    }
-
-    /// The TLS handshake is done.
-    fn secured(&mut self, now_ms: u64) {
-        let next = Socket::Waiting { until_ms: now_ms };
-        self.socket = match std::mem::replace(&mut self.socket, next) {
-            Socket::Securing { stream, .. } => {
-                self.nats.opened(now_ms, Tls::First);
-                Socket::Open {
-                    stream,
-                    info_due_ms: None,
-                }
-            }
-            other => {
-                self.nats.secured(now_ms);
-                other
-            }
-        };
     }
 
     fn receive(&mut self, now_ms: u64, registry: &Registry, bytes: &[u8]) {
@@ -517,12 +365,6 @@ impl Link {
         }
     }
 
-    fn turn_tls_around(&mut self, begins_with_tls: bool) {
-        if let Some(candidate) = self.servers.current() {
-            candidate.begins_with_tls = begins_with_tls;
-        }
-    }
-
     fn take_all(&mut self, now_ms: u64, registry: &Registry, events: Vec<Event>) {
         for event in events {
             match event {
@@ -555,17 +397,6 @@ impl Link {
         }
     }
 
-    fn start_tls(&mut self, now_ms: u64, registry: &Registry) {
-        let (Socket::Open { stream, .. }, Some(candidate)) =
-            (&mut self.socket, self.servers.current())
-        else {
-            return;
-        };
-        if let Err(error) = stream.start_tls(&self.place.tls, &candidate.tls_name) {
-            self.fail(now_ms, registry, &error);
-        }
-    }
-
     fn come_up(&mut self, now_ms: u64, up: &Up) {
         self.up_ms = Some(now_ms);
         if self.servers.come_up() && self.report.ups > 0 {
@@ -591,48 +422,6 @@ impl Link {
         );
     }
 
-    // ------------------------------------------------------------ what goes wrong
-
-    /// The socket has failed.
-    fn fail(&mut self, now_ms: u64, registry: &Registry, error: &io::Error) {
-        let is_tls = error.kind() == ErrorKind::InvalidData;
-        let hint = if is_tls {
-            // The other way round the next time, if that was the mistake.
-            if matches!(self.socket, Socket::Securing { .. }) {
-                self.turn_tls_around(false);
-            }
-            Some(
-                "check that the certificate is for the name in `nats` of [cluster] and signed by an \
-                 authority in `tls_ca`",
-            )
-        } else {
-            None
-        };
-        let what = if is_tls {
-            "no TLS"
-        } else {
-            "the connection broke"
-        };
-        self.lose(now_ms, registry, &format!("{what}: {error}"), hint);
-    }
-
-    /// The server is given up; the next attempt is made after a pause.
-    fn lose(&mut self, now_ms: u64, registry: &Registry, why: &str, hint: Option<&'static str>) {
-        self.nats.closed();
-        if let Some(up_ms) = self.up_ms.take() {
-            self.heard.push_back(LinkEvent::Down);
-            if now_ms - up_ms >= LASTING_MS {
-                self.servers.succeed();
-            }
-        }
-        self.is_readable = false;
-        self.is_writable = false;
-        let until_ms = now_ms + self.servers.pause_ms(now_ms, random());
-        let before = std::mem::replace(&mut self.socket, Socket::Waiting { until_ms });
-        before.end(registry);
-        self.tell(now_ms, why, hint);
-    }
-
     fn note_unsent(&mut self, error: &PublishError) {
         self.report.unsent += 1;
         match error {
@@ -648,37 +437,10 @@ impl Link {
             }
         }
     }
-
-    /// Says what is wrong with the present server: each trouble once, and again after a while.
-    fn tell(&mut self, now_ms: u64, why: &str, hint: Option<&'static str>) {
-        let server = self.report.server.clone().unwrap_or_default();
-        let trouble = format!("{server}: {why}");
-        let is_new = self.report.trouble.as_ref() != Some(&trouble);
-        let told_ms = self.told_ms.filter(|_| !is_new);
-        if told_ms.is_none_or(|told_ms| now_ms - told_ms >= TELL_AGAIN_MS) {
-            self.told_ms = Some(now_ms);
-            tracing::warn!(
-                hub = self.hub.hub,
-                server,
-                error = why,
-                hint,
-                "NATS is not as it should be"
-            );
-        } else {
-            tracing::debug!(
-                hub = self.hub.hub,
-                server,
-                error = why,
-                "NATS is still not as it should be"
-            );
-        }
-        self.report.trouble = Some(trouble);
-        self.report.hint = hint;
-    }
 }
 
 impl Socket {
-    fn end(self, registry: &Registry) {
+    pub(super) fn end(self, registry: &Registry) {
         match self {
             Self::Waiting { .. } | Self::Resolving { .. } => {}
             Self::Connecting { stream, .. }
@@ -686,9 +448,4 @@ impl Socket {
             | Self::Open { stream, .. } => stream.end(registry),
         }
     }
-}
-
-/// A number that nobody can foresee; without one, nodes would only come back at the same time.
-fn random() -> u64 {
-    getrandom::u64().unwrap_or(0)
 }

@@ -10,6 +10,7 @@ use rustls::ClientConfig;
 use tidings_nats::Credentials;
 
 use super::super::place::ClusterPlace;
+use super::super::placing::tls;
 use super::super::settings::NatsUrl;
 use super::nats::Nats;
 use super::rig::{Rig, at, place};
@@ -152,7 +153,7 @@ fn certificate(directory: &Path) -> Arc<ClientConfig> {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("one");
     std::fs::write(directory.join("cert.pem"), made.cert.pem()).expect("a file");
     std::fs::write(directory.join("key.pem"), made.signing_key.serialize_pem()).expect("a file");
-    ClusterPlace::tls(Some(&directory.join("cert.pem"))).expect("an authority")
+    tls(Some(&directory.join("cert.pem"))).expect("an authority")
 }
 
 fn tls_config(directory: &Path, more: &str) -> String {
@@ -236,10 +237,10 @@ fn a_server_that_begins_with_tls_is_found_out() {
 fn authorities_that_cannot_be_used_are_named() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("ca.pem");
-    let error = ClusterPlace::tls(Some(&path)).expect_err("there is no file");
+    let error = tls(Some(&path)).expect_err("there is no file");
     assert!(error.contains("ca.pem"), "{error}");
     std::fs::write(&path, "nothing").expect("a file");
-    let error = ClusterPlace::tls(Some(&path)).expect_err("there is nothing in it");
+    let error = tls(Some(&path)).expect_err("there is nothing in it");
     assert!(
         error.contains("ca.pem") && error.contains("no certificate"),
         "{error}"

@@ -8,8 +8,10 @@ use tidings_cluster::{ClusterConfig, LinkEvent, LinkOp};
 use tidings_hub::ids::HubId;
 use tidings_nats::Credentials;
 
-use super::super::link::{LINK, Link, LinkReport};
+use super::super::link::{LINK, Link};
 use super::super::place::ClusterPlace;
+use super::super::placing::tls;
+use super::super::report::LinkReport;
 use super::super::settings::NatsUrl;
 use crate::mailbox::{Envelope, Inbox};
 
@@ -28,7 +30,7 @@ pub(super) fn place(servers: Vec<NatsUrl>) -> ClusterPlace {
     ClusterPlace {
         servers,
         credentials: Credentials::None,
-        tls: ClusterPlace::tls(None).expect("the usual authorities"),
+        tls: tls(None).expect("the usual authorities"),
         config: ClusterConfig {
             prefix: "tidings.test".into(),
             key: [7; 32],
