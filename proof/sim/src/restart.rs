@@ -144,6 +144,7 @@ impl World {
                 apps: Arc::clone(&apps),
                 server: "tidings-sim".into(),
                 drain_window_ms: self.config.drain_window_ms,
+                epoch_base: None,
             };
             let hub = Hub::new(config).with_replay_bytes_max(self.config.replay_bytes_max);
             // Posted to the hub itself as well, so that other events may come in between.

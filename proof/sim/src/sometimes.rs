@@ -77,6 +77,7 @@ impl Sometimes {
                 GapCause::InboxOverflow => self.see("gap: inbox overflow"),
                 GapCause::InboxExpired => self.see("gap: inbox expired"),
                 GapCause::StorageDamage => self.see("gap: storage damage"),
+                GapCause::NodeLink => self.see("gap: node link"),
                 _ => {}
             }
         }

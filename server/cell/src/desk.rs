@@ -109,6 +109,7 @@ impl<S: FnMut(&StoreOp) -> Vec<StoreAnswer>> Desk<S> {
                 apps: apps.clone(),
                 server: "desk".into(),
                 drain_window_ms: 0,
+                epoch_base: None,
             });
             Cell::new(hub, Router::new(id, homes))
         };

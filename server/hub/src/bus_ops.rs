@@ -16,6 +16,12 @@
 //!   (CRA-7).
 //! - `Nobody` is only said when nobody was subscribed; what can be lost (between nodes) shows as
 //!   silence.
+//! - Answers of several nodes may state different numbers of hubs that were asked: the greatest is
+//!   the one that is known best.
+//! - What another node has published and this one has not had shows as `Missed`, in its place in
+//!   the topic's order: before anything later of the same node.
+//! - `NodeLost` comes after everything of the node's life that has ended, and before anything of
+//!   a later one that has the same number.
 
 use std::sync::Arc;
 
@@ -139,6 +145,21 @@ pub enum BusInput {
         /// The question that nobody is going to answer.
         ask: AskId,
     },
+    /// Publications of another node on a topic are lost on their way here.
+    Missed {
+        /// The topic, to which this hub is subscribed.
+        topic: Topic,
+        /// The hub of the other node that has sent on what any hub of that node has published.
+        from: HubId,
+        /// How many are lost; 0 = not known.
+        count: u64,
+    },
+    /// A node is lost for good, with all that its hubs had: its lease is over, or another process
+    /// has its number.
+    NodeLost {
+        /// Its number.
+        node: u16,
+    },
 }
 
 /// Orders the logins of one user over all hubs: the greatest wins.
@@ -148,8 +169,8 @@ pub enum BusInput {
 /// delivers its first login after all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LoginStamp {
-    /// When its connection was opened, in monotonic milliseconds of the node: the wall clock may go
-    /// back.
+    /// When its connection was opened, in monotonic milliseconds of the node, or of the cluster
+    /// ([`crate::Input::ClusterClock`]): the wall clock may go back.
     pub mono_ms: u64,
     /// By which hub.
     pub hub: HubId,
@@ -400,8 +421,12 @@ pub enum Question {
         /// What its client states: nobody else is told anything of the user.
         secret: Bytes,
     },
-    /// Channel topic: who are the members? Asked by a hub that becomes interested.
+    /// Channel topic: who are the members? Asked by a hub that becomes interested. A hub answers
+    /// to another node for its own node only.
     Members,
+    /// Channel topic: how far have the answering hub's own changes come? Asked by a hub that may
+    /// have missed some of another node.
+    Progress,
     /// Channel topic: how many members are there?
     Count,
 }
@@ -501,6 +526,20 @@ pub enum Answer {
     Members(Vec<MemberSnapshot>),
     /// To `Count`: members in all, as the answering hub knows.
     Count(u32),
+    /// To `Progress`: the last change of the answering hub; nothing, if it has no interest in the
+    /// channel any more.
+    Progress(Vec<Progress>),
+}
+
+/// How far the changes of one hub's members in a channel have come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// The hub that has these members.
+    pub origin: HubId,
+    /// As in [`Publication::Joined`].
+    pub epoch: u64,
+    /// The last change that it has published.
+    pub seq: u64,
 }
 
 impl Answer {

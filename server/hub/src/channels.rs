@@ -8,6 +8,7 @@
 pub(crate) mod lists;
 pub(crate) mod members;
 pub(crate) mod memberships;
+pub(crate) mod nodes;
 pub(crate) mod state;
 
 #[cfg(test)]
@@ -29,7 +30,7 @@ use tidings_wire::proto::{ChannelMessage, MemberJoined, MemberLeft, SendToChanne
 use crate::attributes::Attributes;
 use crate::bus_ops::{BusOp, ForOthers, Keep, MemberSnapshot, Publication, Topic};
 use crate::channels::members::{Change, Missing, Stamp};
-use crate::channels::state::{Channels, HELD_MAX, Own, Published, Sync};
+use crate::channels::state::{Channels, HELD_MAX, Held, Own, Published, Sync};
 use crate::history::{History, history_message};
 use crate::ids::{ChannelKey, HubId, MessageId, SessionId};
 use crate::io::{Effect, Sink};
@@ -192,7 +193,7 @@ impl Channels {
             channel.is_current = true;
         }
         if let Sync::Waiting { held, .. } = &mut channel.sync {
-            held.push((from, message));
+            held.push(Held::Published(from, message));
             if held.len() > HELD_MAX {
                 self.finish_sync(key, Vec::new(), attributes, kernel, out);
             }
@@ -225,8 +226,16 @@ impl Channels {
                 channel.members.apply_snapshot(&snapshot);
             }
         }
-        for (from, message) in held {
-            self.apply_publication(key, from, &message, attributes, kernel, out);
+        for held in held {
+            match held {
+                Held::Published(from, message) => {
+                    self.apply_publication(key, from, &message, attributes, kernel, out);
+                }
+                Held::Missed(from, count) => {
+                    self.apply_missed(key, from, u64::from(count), kernel, out);
+                }
+                Held::Lost(node, stands_for) => self.apply_lost(key, node, stands_for),
+            }
         }
         for caller in calls {
             self.answer_member_list(key, caller, kernel, out);

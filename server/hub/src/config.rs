@@ -30,6 +30,12 @@ pub struct HubConfig {
     pub server: String,
     /// Time over which the clients of a draining hub are sent away, in milliseconds. 0 = at once.
     pub drain_window_ms: u64,
+    /// Where the hub's numbering of its interests in channels begins; `None` = anywhere, which is
+    /// enough on a node that is alone.
+    ///
+    /// On a node of a cluster it must be greater than what any earlier process with the node's
+    /// number has come to: others know by it which of two is newer.
+    pub epoch_base: Option<u64>,
 }
 
 impl HubConfig {

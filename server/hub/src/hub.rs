@@ -100,7 +100,8 @@ impl Hub {
     pub fn new(config: HubConfig) -> Self {
         let mut rng = Rng::new(config.seed);
         let hasher = SeededHasher::new((rng.next_u64(), rng.next_u64()));
-        let epochs = rng.next_u64() >> 16;
+        let anywhere = rng.next_u64() >> 16;
+        let epochs = config.epoch_base.unwrap_or(anywhere);
         Self {
             logins: Logins::default(),
             peers: Peers::new(hasher),
@@ -225,6 +226,10 @@ impl Hub {
             Input::Store { ticket, answer } => self.handle_store_answer(ticket, answer, out),
             Input::Apps(apps) => self.handle_apps(apps, out),
             Input::Memory(pressure) => self.handle_pressure(pressure, out),
+            Input::ClusterClock { ahead_ms } => {
+                let clock = &mut self.kernel.clock;
+                clock.ahead_ms = clock.ahead_ms.max(ahead_ms);
+            }
             Input::Tick => {}
             Input::Drain => self.handle_drain(out),
             Input::Settle => self.handle_settle(out),
@@ -331,7 +336,7 @@ impl Hub {
         if is_first {
             self.kernel.clock.started_ts = now.unix_ms;
         }
-        if is_first && self.kernel.config.id == HubId::local(0) {
+        if is_first && self.kernel.config.id.hub == 0 {
             Attributes::start_sweeps(&mut self.kernel);
         }
     }
@@ -373,6 +378,11 @@ impl Hub {
                     self.kernel.trim_events(None, out);
                 }
                 Timer::EventSync => self.kernel.begin_event_sync(out),
+                Timer::Members(channel) => {
+                    self.channels.check_members(&channel, &mut self.kernel, out);
+                }
+                Timer::Look(user) => self.presence.look_again(&user, &mut self.kernel, out),
+                Timer::NodeOver(loss) => self.end_lost(loss, out),
             }
         }
         while let Some(settled) = self.kernel.asks.pop_due(self.kernel.now.mono_ms) {
@@ -536,6 +546,8 @@ impl Hub {
                     self.settle(settled, out);
                 }
             }
+            BusInput::Missed { topic, from, count } => self.handle_missed(topic, from, count, out),
+            BusInput::NodeLost { node } => self.handle_node_lost(node),
         }
     }
 
@@ -552,11 +564,11 @@ impl Hub {
             }
             (Topic::User(user), Publication::Invitation(word)) => {
                 self.invitations
-                    .handle_invitation_word(&user, word, &mut self.kernel, out);
+                    .handle_invitation_word(&user, from, word, &mut self.kernel, out);
             }
             (Topic::Calls(caller), Publication::Invitation(word)) => {
                 self.invitations
-                    .handle_invitation_word(&caller, word, &mut self.kernel, out);
+                    .handle_invitation_word(&caller, from, word, &mut self.kernel, out);
             }
             (Topic::User(user), Publication::Watched) => self.kernel.note_watched(&user),
             (Topic::User(user), Publication::AttributesWritten) => {
@@ -564,7 +576,7 @@ impl Hub {
             }
             (Topic::Presence(user), Publication::Presence { state, stamp }) => {
                 self.presence
-                    .apply_presence(&user, *state, *stamp, &mut self.kernel, out);
+                    .apply_presence(&user, (*state, *stamp), from, &mut self.kernel, out);
             }
             (Topic::Channel(channel), _) => {
                 self.channels.handle_channel_publication(
@@ -668,6 +680,10 @@ impl Hub {
             (Topic::Channel(channel), Question::Members) => {
                 self.channels
                     .answer_members(&channel, asker, &mut self.kernel, out);
+            }
+            (Topic::Channel(channel), Question::Progress) => {
+                self.channels
+                    .answer_progress(&channel, asker, &mut self.kernel, out);
             }
             (Topic::Channel(channel), Question::Count) => {
                 self.channels

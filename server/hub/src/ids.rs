@@ -32,6 +32,20 @@ impl HubId {
         u32::from(self.node) << 16 | u32::from(self.hub)
     }
 
+    /// What stands for the hubs of a node that was lost, as one of many that were.
+    pub(crate) const fn lost(loss: u16) -> Self {
+        let node = Self::NO_NODE;
+        Self { node, hub: loss }
+    }
+
+    /// Whether it stands for a lost node.
+    pub(crate) const fn is_lost(self) -> bool {
+        self.node == Self::NO_NODE
+    }
+
+    /// No node has this number: nodes are numbered from 0 to 1023 (cluster 1).
+    const NO_NODE: u16 = u16::MAX;
+
     /// The hub of this number.
     pub const fn from_number(number: u32) -> Self {
         Self {

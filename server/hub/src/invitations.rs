@@ -8,6 +8,7 @@
 
 pub(crate) mod check;
 pub(crate) mod durable;
+pub(crate) mod nodes;
 pub(crate) mod outside;
 pub(crate) mod record;
 pub(crate) mod reports;
@@ -225,14 +226,8 @@ impl Invitations {
         }
         let again_ms = now_ms + INVITATION_RING_AGAIN_MS;
         invitation.state = State::Pending { again_ms };
-        let word = InvitationWord::Ring {
-            id,
-            caller: caller.clone(),
-            frame: invitation.frame.clone(),
-        };
-        let callee = invitation.callee.clone();
+        Self::offer(caller, invitation, out);
         self.set_invitation_timer(caller, id, kernel);
-        Self::tell_user(callee, word, out);
     }
 
     /// Reminds of the next thing that time alone does to an invitation.

@@ -163,6 +163,12 @@ pub enum Input {
     /// The node's memory was measured. Given when it is short, again and again, and once when it is
     /// no longer.
     Memory(Pressure),
+    /// The clock that orders the logins of a cluster is this much ahead of this node's, in
+    /// milliseconds. Given when it has changed; it only rises.
+    ClusterClock {
+        /// To be added to [`crate::Time::mono_ms`] for the cluster's time.
+        ahead_ms: u64,
+    },
     /// Time has passed; given at the latest when `Hub::deadline` is reached.
     Tick,
     /// The process is about to end: nothing new is accepted, clients are sent away, spread over

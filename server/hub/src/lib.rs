@@ -31,6 +31,7 @@
 //!     apps: Arc::new(Apps { accept_any: true, ..Apps::default() }),
 //!     server: "tidings".into(),
 //!     drain_window_ms: 0,
+//!     epoch_base: None,
 //! });
 //! let mut effects: Vec<Effect> = Vec::new();
 //! let connection = ConnectionId(1);

@@ -1,5 +1,6 @@
 //! Presence: who is online, asked once or watched.
 
+pub(crate) mod nodes;
 pub(crate) mod slot;
 
 use std::collections::BTreeMap;
@@ -73,6 +74,8 @@ impl Presence {
 #[derive(Debug)]
 pub(crate) struct Watch {
     pub(crate) state: PresenceState,
+    /// The hub that has said so; one of a node that was lost is stood for by something else.
+    pub(crate) by: HubId,
     /// The login that `state` belongs to.
     pub(crate) stamp: LoginStamp,
     /// Sessions that have had their first report.
@@ -81,13 +84,22 @@ pub(crate) struct Watch {
     pub(crate) waiting: usize,
 }
 
-/// One question of a presence call.
+/// Why a user's state was asked for.
 #[derive(Debug)]
-pub(crate) struct PresenceAsk {
-    pub(crate) gather: u64,
-    /// The user's place in the call.
-    pub(crate) at: usize,
-    pub(crate) user: UserKey,
+pub(crate) enum PresenceAsk {
+    /// One question of a presence call.
+    Gather {
+        gather: u64,
+        /// The user's place in the call.
+        at: usize,
+        user: UserKey,
+    },
+    /// A word about a watched user may have been lost.
+    Look {
+        user: UserKey,
+        /// What was known when it was asked.
+        known: (PresenceState, LoginStamp),
+    },
 }
 
 /// A presence call that waits for other hubs.
@@ -168,6 +180,7 @@ impl Presence {
             }
             let watch = self.watches.entry(user.clone()).or_insert_with(|| Watch {
                 state: PresenceState::Offline,
+                by: kernel.config.id,
                 stamp: NEVER,
                 watchers: IndexSet::with_hasher(kernel.hasher),
                 waiting: 0,
@@ -301,7 +314,7 @@ impl Presence {
         for (at, user) in users.into_iter().enumerate() {
             match Self::presence_here(&user, kernel) {
                 Some((state, stamp)) => {
-                    self.note_presence(&user, state, stamp);
+                    self.note_presence(&user, (state, stamp), kernel.config.id);
                     known.push((user, state));
                 }
                 None => {
@@ -322,7 +335,7 @@ impl Presence {
         }
         self.gathers.insert(gather, pending);
         for (at, user) in unknown {
-            let ask = PresenceAsk {
+            let ask = PresenceAsk::Gather {
                 gather,
                 at,
                 user: user.clone(),
@@ -333,7 +346,10 @@ impl Presence {
         }
     }
 
-    fn presence_here(user: &UserKey, kernel: &Kernel) -> Option<(PresenceState, LoginStamp)> {
+    pub(crate) fn presence_here(
+        user: &UserKey,
+        kernel: &Kernel,
+    ) -> Option<(PresenceState, LoginStamp)> {
         kernel.presence_of(kernel.users.get(user)?.session?)
     }
 
@@ -359,25 +375,32 @@ impl Presence {
             debug_assert!(false, "a presence question that nobody has asked");
             return;
         };
-        let (state, stamp) = match settled.outcome {
+        let (gather_id, at, user) = match ask {
+            PresenceAsk::Gather { gather, at, user } => (gather, at, user),
+            PresenceAsk::Look { user, known } => {
+                return self.finish_look(&user, known, settled.outcome, kernel, out);
+            }
+        };
+        let (state, stamp, by) = match settled.outcome {
             Asked::Answered {
                 answer: Answer::Presence { state, stamp },
+                from,
                 ..
-            } => (state, stamp),
+            } => (state, stamp, from),
             // Nobody has a session of the user, or whoever has is silent.
-            _ => (PresenceState::Offline, NEVER),
+            _ => (PresenceState::Offline, NEVER, kernel.config.id),
         };
-        self.note_presence(&ask.user, state, stamp);
-        let Some(gather) = self.gathers.get_mut(&ask.gather) else {
+        self.note_presence(&user, (state, stamp), by);
+        let Some(gather) = self.gathers.get_mut(&gather_id) else {
             debug_assert!(false, "an answer without its request");
             return;
         };
         debug_assert!(gather.missing > 0, "a state came twice");
-        debug_assert_eq!(gather.users[ask.at].0, ask.user, "a state of another user");
-        gather.users[ask.at].1 = state;
+        debug_assert_eq!(gather.users[at].0, user, "a state of another user");
+        gather.users[at].1 = state;
         gather.missing -= 1;
         if gather.missing == 0
-            && let Some(gather) = self.gathers.remove(&ask.gather)
+            && let Some(gather) = self.gathers.remove(&gather_id)
         {
             self.finish_gather(gather, kernel, out);
         }
@@ -385,7 +408,12 @@ impl Presence {
 
     /// Remembers a state for the watchers, unless something newer is known. Returns whether it is
     /// news.
-    fn note_presence(&mut self, user: &UserKey, state: PresenceState, stamp: LoginStamp) -> bool {
+    fn note_presence(
+        &mut self,
+        user: &UserKey,
+        (state, stamp): (PresenceState, LoginStamp),
+        by: HubId,
+    ) -> bool {
         let Some(watch) = self.watches.get_mut(user) else {
             // Nobody here watches the user any more.
             return false;
@@ -394,6 +422,7 @@ impl Presence {
             return false;
         }
         let is_news = watch.state != state;
+        watch.by = by;
         watch.stamp = stamp;
         watch.state = state;
         is_news
@@ -496,6 +525,7 @@ impl Presence {
         watchers.extend(known.filter(watches));
         let watch = Watch {
             state,
+            by: kernel.config.id,
             stamp: NEVER,
             watchers,
             waiting: 0,
@@ -541,8 +571,8 @@ impl Presence {
     pub(crate) fn apply_presence(
         &mut self,
         user: &UserKey,
-        state: PresenceState,
-        stamp: LoginStamp,
+        (state, stamp): (PresenceState, LoginStamp),
+        by: HubId,
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
@@ -551,9 +581,13 @@ impl Presence {
         if is_new_login {
             Self::tell_watched(user, kernel, out);
         }
-        if !self.note_presence(user, state, stamp) {
-            return;
+        if self.note_presence(user, (state, stamp), by) {
+            self.tell_watchers(user, kernel, out);
         }
+    }
+
+    /// Tells those who watch a user its state, which has changed.
+    pub(crate) fn tell_watchers(&self, user: &UserKey, kernel: &mut Kernel, out: &mut dyn Sink) {
         let sessions = &mut kernel.sessions;
         let Some(watch) = self.watches.get(user) else {
             debug_assert!(false, "a watch is gone while it is dealt with");
@@ -561,7 +595,7 @@ impl Presence {
         };
         let report = proto::Presence {
             user_id: user.user.to_string(),
-            state: state.into(),
+            state: watch.state.into(),
         };
         let frame = encode_server(Kind::PresenceChanged(PresenceChanged {
             users: vec![report],
@@ -623,7 +657,9 @@ impl Presence {
             gather.assert_consistent();
         }
         let missing: usize = self.gathers.values().map(|gather| gather.missing).sum();
-        assert_eq!(missing, self.asks.len(), "states that are awaited");
+        let is_of_call = |ask: &&PresenceAsk| matches!(ask, PresenceAsk::Gather { .. });
+        let awaited = self.asks.values().filter(is_of_call).count();
+        assert_eq!(missing, awaited, "states that are awaited");
         let mut waiting = 0;
         for (user, watch) in &self.watches {
             assert!(

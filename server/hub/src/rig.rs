@@ -63,6 +63,7 @@ impl Rig {
             }),
             server: "test".into(),
             drain_window_ms: 0,
+            epoch_base: None,
         });
         let mut rig = Self {
             hub,

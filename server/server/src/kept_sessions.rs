@@ -144,6 +144,7 @@ mod tests {
                 apps: Arc::new(Apps::default()),
                 server: "test".into(),
                 drain_window_ms: 0,
+                epoch_base: None,
             })
         };
         (0..2).map(|number| hub(number).snapshot()).collect()

@@ -413,6 +413,7 @@ fn hub_config(id: HubId, apps: &Arc<Apps>, drain_window_ms: u64) -> Result<HubCo
         apps: apps.clone(),
         server: SERVER.into(),
         drain_window_ms,
+        epoch_base: None,
     })
 }
 

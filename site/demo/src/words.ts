@@ -130,6 +130,7 @@ const CAUSES: Readonly<Partial<Record<AgoraRTM.MessageGap['cause'], string>>> = 
   inbox_expired: 'they waited longer than the server keeps them',
   rate_limited: 'too many arrived at once',
   storage_damage: 'the server’s storage was damaged',
+  node_link: 'the connection between two servers was broken',
 };
 
 /** The SDK reports every gap in what it delivers, so that a page never pretends to be complete. */

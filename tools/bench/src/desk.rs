@@ -77,6 +77,7 @@ impl Desk {
             apps: Arc::new(apps),
             server: "bench".into(),
             drain_window_ms: 0,
+            epoch_base: None,
         };
         let mut desk = Self {
             cell: Cell::new(Hub::new(config), Router::new(hub, Homes::new(1, (1, 2)))),

@@ -454,8 +454,9 @@ declare namespace AgoraRTM {
       | 'inbox_overflow'
       | 'inbox_expired'
       | 'rate_limited'
-      | 'storage_damage';
-    /** How many events; absent when not known. */
+      | 'storage_damage'
+      | 'node_link';
+    /** How many events; absent when not known. At most as many if the cause is `node_link`. */
     missed?: number;
     /** Whether lists of members and attributes have been read anew. */
     repaired: boolean;

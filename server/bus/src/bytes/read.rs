@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tidings_hub::bus_ops::{
     Answer, AskId, BusInput, BusOp, CalleeWord, Decision, ForOthers, Forerunner, Inherited,
-    InvitationWord, Keep, Located, LoginStamp, MemberSnapshot, MessageKind, Parcel, Publication,
-    Question, RingFate, Topic,
+    InvitationWord, Keep, Located, LoginStamp, MemberSnapshot, MessageKind, Parcel, Progress,
+    Publication, Question, RingFate, Topic,
 };
 use tidings_hub::ids::{ChannelKey, HubId, InvitationId, MessageId, SessionId, UserKey};
 use tidings_hub::store_ops::{HistoryLimits, HistoryMessage};
@@ -88,6 +88,14 @@ fn input(record: s::InputRecord) -> Option<BusInput> {
             }
         }
         s::Given::Nobody(ask) => BusInput::Nobody { ask: ask_id(&ask)? },
+        s::Given::Missed(missed) => BusInput::Missed {
+            topic: topic(&missed.topic?)?,
+            from: HubId::from_number(missed.from),
+            count: missed.count,
+        },
+        s::Given::NodeLost(node) => BusInput::NodeLost {
+            node: u16::try_from(node).ok()?,
+        },
     })
 }
 
@@ -121,7 +129,9 @@ fn asked(record: s::AskedRecord) -> Option<(Topic, AskId, Arc<Question>)> {
         | Question::HasTaken(_)
         | Question::Presence
         | Question::Locate { .. } => matches!(topic, Topic::User(_)),
-        Question::Members | Question::Count => matches!(topic, Topic::Channel(_)),
+        Question::Members | Question::Progress | Question::Count => {
+            matches!(topic, Topic::Channel(_))
+        }
     };
     let ask = ask_id(&record.ask?)?;
     fits.then(|| (topic, ask, Arc::new(question)))
@@ -316,6 +326,7 @@ fn question(record: s::QuestionRecord) -> Option<Question> {
         },
         s::Asks::Members(_) => Question::Members,
         s::Asks::Count(_) => Question::Count,
+        s::Asks::Progress(_) => Question::Progress,
     })
 }
 
@@ -359,6 +370,14 @@ fn answer(record: s::AnswerRecord) -> Option<Answer> {
             Answer::Members(hubs.map(members).collect::<Option<_>>()?)
         }
         s::Says::Count(count) => Answer::Count(count),
+        s::Says::Progress(all) => {
+            let progress = |of: s::MembersRecord| Progress {
+                origin: HubId::from_number(of.origin),
+                epoch: of.epoch,
+                seq: of.seq,
+            };
+            Answer::Progress(all.hubs.into_iter().map(progress).collect())
+        }
     })
 }
 

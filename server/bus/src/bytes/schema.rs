@@ -48,7 +48,7 @@ pub(super) enum Op {
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct InputRecord {
-    #[prost(oneof = "Given", tags = "1, 2, 3, 4, 5")]
+    #[prost(oneof = "Given", tags = "1, 2, 3, 4, 5, 6, 7")]
     pub(super) given: Option<Given>,
 }
 
@@ -64,6 +64,21 @@ pub(super) enum Given {
     Keep(PublishedRecord),
     #[prost(message, tag = "5")]
     Nobody(AskRecord),
+    #[prost(message, tag = "6")]
+    Missed(MissedRecord),
+    /// The node's number.
+    #[prost(uint32, tag = "7")]
+    NodeLost(u32),
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct MissedRecord {
+    #[prost(message, optional, tag = "1")]
+    pub(super) topic: Option<TopicRecord>,
+    #[prost(uint32, tag = "2")]
+    pub(super) from: u32,
+    #[prost(uint64, tag = "3")]
+    pub(super) count: u64,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -338,7 +353,7 @@ pub(super) struct TakenOverRecord {
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct QuestionRecord {
-    #[prost(oneof = "Asks", tags = "1, 2, 3, 4, 5, 6, 7")]
+    #[prost(oneof = "Asks", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
     pub(super) asks: Option<Asks>,
 }
 
@@ -358,6 +373,8 @@ pub(super) enum Asks {
     Members(Nothing),
     #[prost(message, tag = "7")]
     Count(Nothing),
+    #[prost(message, tag = "8")]
+    Progress(Nothing),
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -397,7 +414,7 @@ pub(super) struct LocateRecord {
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct AnswerRecord {
-    #[prost(oneof = "Says", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12")]
+    #[prost(oneof = "Says", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13")]
     pub(super) says: Option<Says>,
 }
 
@@ -428,6 +445,9 @@ pub(super) enum Says {
     Members(AllMembersRecord),
     #[prost(uint32, tag = "12")]
     Count(u32),
+    /// Their members are left out.
+    #[prost(message, tag = "13")]
+    Progress(AllMembersRecord),
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use prost::Message as _;
 use tidings_hub::bus_ops::{
     Answer, AskId, BusInput, BusOp, CalleeWord, Decision, ForOthers, Forerunner, Inherited,
-    InvitationWord, Keep, Located, LoginStamp, MemberSnapshot, MessageKind, Parcel, Publication,
-    Question, RingFate, Topic,
+    InvitationWord, Keep, Located, LoginStamp, MemberSnapshot, MessageKind, Parcel, Progress,
+    Publication, Question, RingFate, Topic,
 };
 use tidings_hub::ids::{ChannelKey, HubId, InvitationId, MessageId, SessionId, UserKey};
 use tidings_hub::store_ops::{HistoryLimits, HistoryMessage};
@@ -177,7 +177,7 @@ fn questions() -> Vec<(Topic, Question)> {
             secret: frame(),
         },
     ];
-    let of_channel = [Question::Members, Question::Count];
+    let of_channel = [Question::Members, Question::Progress, Question::Count];
     let of_user = of_user.map(|question| (Topic::User(user()), question));
     let of_channel = of_channel.map(|question| (channel(), question));
     of_user.into_iter().chain(of_channel).collect()
@@ -214,6 +214,11 @@ fn answers() -> Vec<Answer> {
         Answer::Located(Located::Unknown),
         Answer::Members(vec![members(), members()]),
         Answer::Count(u32::MAX),
+        Answer::Progress(vec![Progress {
+            origin: HUB,
+            epoch: 7 << 20,
+            seq: 9,
+        }]),
     ]
 }
 
@@ -226,6 +231,12 @@ fn crossings() -> Vec<Crossing> {
         route(BusOp::Subscribe(channel())),
         route(BusOp::Unsubscribe(calls)),
         Crossing::Deliver(BusInput::Nobody { ask: ask() }),
+        Crossing::Deliver(BusInput::Missed {
+            topic: channel(),
+            from,
+            count: 12,
+        }),
+        Crossing::Deliver(BusInput::NodeLost { node: 1_023 }),
     ];
     for (topic, message) in publications() {
         let message = Arc::new(message);

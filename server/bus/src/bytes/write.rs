@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use tidings_hub::bus_ops::{
     Answer, AskId, BusInput, BusOp, CalleeWord, Decision, ForOthers, Inherited, InvitationWord,
-    Keep, Located, LoginStamp, MemberSnapshot, MessageKind, Parcel, Publication, Question,
-    RingFate, Topic,
+    Keep, Located, LoginStamp, MemberSnapshot, MessageKind, Parcel, Progress, Publication,
+    Question, RingFate, Topic,
 };
 use tidings_hub::ids::{HubId, InvitationId, SessionId, UserKey};
 use tidings_wire::proto::PresenceState;
@@ -63,6 +63,16 @@ fn input(input: &BusInput) -> s::InputRecord {
             message,
         } => s::Given::Keep(published(topic, *from, message)),
         BusInput::Nobody { ask } => s::Given::Nobody(ask_id(*ask)),
+        BusInput::Missed {
+            topic: of,
+            from,
+            count,
+        } => s::Given::Missed(s::MissedRecord {
+            topic: Some(topic(of)),
+            from: from.number(),
+            count: *count,
+        }),
+        BusInput::NodeLost { node } => s::Given::NodeLost(u32::from(*node)),
     };
     s::InputRecord { given: Some(given) }
 }
@@ -232,6 +242,15 @@ fn members(snapshot: &MemberSnapshot) -> s::MembersRecord {
     }
 }
 
+fn progress(progress: &Progress) -> s::MembersRecord {
+    s::MembersRecord {
+        origin: progress.origin.number(),
+        epoch: progress.epoch,
+        seq: progress.seq,
+        members: Vec::new(),
+    }
+}
+
 fn word(word: &InvitationWord) -> s::WordRecord {
     let word = match word {
         InvitationWord::Ring { id, caller, frame } => s::Word::Ring(s::RingRecord {
@@ -286,6 +305,7 @@ fn question(question: &Question) -> s::QuestionRecord {
         }),
         Question::Members => s::Asks::Members(s::Nothing {}),
         Question::Count => s::Asks::Count(s::Nothing {}),
+        Question::Progress => s::Asks::Progress(s::Nothing {}),
     };
     s::QuestionRecord { asks: Some(asks) }
 }
@@ -324,6 +344,9 @@ fn answer(answer: &Answer) -> s::AnswerRecord {
             hubs: all.iter().map(members).collect(),
         }),
         Answer::Count(count) => s::Says::Count(*count),
+        Answer::Progress(all) => s::Says::Progress(s::AllMembersRecord {
+            hubs: all.iter().map(progress).collect(),
+        }),
     };
     s::AnswerRecord { says: Some(says) }
 }

@@ -270,18 +270,36 @@ impl Channels {
             debug_assert!(false, "a question about a channel that nobody has asked");
             return;
         };
+        let is_complete = match settled.outcome {
+            Asked::Answered { is_complete, .. } => is_complete,
+            Asked::Nobody => true,
+            Asked::Silence => false,
+        };
         let answer = match settled.outcome {
             Asked::Answered { answer, .. } => Some(answer),
             Asked::Nobody | Asked::Silence => None,
         };
         let (known, count) = match answer {
+            Some(Answer::Progress(told)) => {
+                if let ChannelAsk::Progress(channel) = ask {
+                    self.finish_refresh(&channel, told, is_complete, kernel, out);
+                }
+                return;
+            }
             Some(Answer::Members(known)) => (known, 0),
             Some(Answer::Count(count)) => (Vec::new(), count),
             _ => (Vec::new(), 0),
         };
         match ask {
             ChannelAsk::Members(channel) => {
-                self.finish_sync(&channel, known, attributes, kernel, out)
+                self.finish_sync(&channel, known, attributes, kernel, out);
+                if !is_complete && kernel.is_in_cluster() {
+                    // Members of whoever was silent are not known.
+                    self.refresh_later(&channel, kernel);
+                }
+            }
+            ChannelAsk::Progress(channel) => {
+                self.finish_refresh(&channel, Vec::new(), is_complete, kernel, out);
             }
             ChannelAsk::Look { caller } => Self::finish_look(caller, known, kernel, out),
             ChannelAsk::Count { gather, at } => self.finish_count(gather, at, count, kernel, out),
@@ -329,7 +347,7 @@ impl Channels {
         out: &mut dyn Sink,
     ) {
         let own = kernel.config.id;
-        let known = match self.known.get(key) {
+        let mut known = match self.known.get(key) {
             None => Vec::new(),
             // Not left to wait: two hubs that become interested together would wait for each other.
             Some(channel) => match channel.held_own(own, kernel.hasher) {
@@ -337,6 +355,10 @@ impl Channels {
                 None => channel.members.snapshots(key),
             },
         };
+        if asker.0.node != own.node {
+            // What was heard of a third node may be of one that is lost.
+            known.retain(|snapshot| snapshot.origin.node == own.node);
+        }
         kernel.answer(asker, Answer::Members(known), out);
     }
 

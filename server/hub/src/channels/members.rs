@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use indexmap::IndexMap;
 use tidings_wire::names::UserId;
 
-use crate::bus_ops::MemberSnapshot;
+use crate::bus_ops::{MemberSnapshot, Progress};
 use crate::ids::{ChannelKey, HubId, SessionId, UserKey};
 use crate::kernel::maps::SeededHasher;
 use crate::kernel::rng::Rng;
@@ -199,6 +199,55 @@ impl Members {
         changes
     }
 
+    /// How far the changes of other nodes' hubs have been applied.
+    pub(crate) fn progress_elsewhere(&self, own: HubId) -> Vec<Progress> {
+        let others = self.origins.iter();
+        let others = others.filter(|(origin, _)| origin.node != own.node);
+        let progress = |(origin, (epoch, seq)): (&HubId, &(u64, u64))| Progress {
+            origin: *origin,
+            epoch: *epoch,
+            seq: *seq,
+        };
+        others.map(progress).collect()
+    }
+
+    /// How far the changes of a hub have been applied: (epoch, seq).
+    pub(crate) fn progress_of(&self, origin: HubId) -> (u64, u64) {
+        self.origins.get(&origin).copied().unwrap_or_default()
+    }
+
+    /// A hub has no interest in the channel any more: forgets it, with what is left of its members.
+    pub(crate) fn drop_origin(&mut self, origin: HubId) -> Vec<Change> {
+        let left = self.of(origin);
+        let changes = left
+            .iter()
+            .filter_map(|(user, session)| self.remove(origin, user, *session));
+        let changes = changes.collect();
+        self.origins.remove(&origin);
+        changes
+    }
+
+    /// A node is lost: its members stay for now, as those of what `stands_for` its hubs. Returns
+    /// whether there are any. Cost: O(n).
+    pub(crate) fn lose(&mut self, node: u16, stands_for: HubId) -> bool {
+        let before = self.origins.len();
+        self.origins.retain(|origin, _| origin.node != node);
+        if self.origins.len() == before {
+            // It had no interest in the channel.
+            return false;
+        }
+        let mut has_some = false;
+        for present in self.users.values_mut() {
+            for (hub, _) in &mut present.sessions {
+                if hub.node == node {
+                    *hub = stands_for;
+                    has_some = true;
+                }
+            }
+        }
+        has_some
+    }
+
     fn of(&self, origin: HubId) -> Vec<(UserId, SessionId)> {
         self.users
             .iter()
@@ -287,7 +336,8 @@ impl Members {
                 present.arrival <= self.arrivals,
                 "a member that has not come yet"
             );
-            let is_counted = |(hub, _): &(HubId, SessionId)| self.origins.contains_key(hub);
+            let is_counted =
+                |(hub, _): &(HubId, SessionId)| hub.is_lost() || self.origins.contains_key(hub);
             assert!(
                 present.sessions.iter().all(is_counted),
                 "a member of a hub that said nothing"

@@ -8,7 +8,7 @@ use slotmap::Key as _;
 use tidings_wire::limits::MEMBER_COUNTS_PER_CALL_MAX;
 use tidings_wire::proto::MemberCount;
 
-use crate::bus_ops::{Publication, Question, Topic};
+use crate::bus_ops::{Progress, Publication, Question, Topic};
 use crate::channels::members::{Members, Stamp};
 use crate::ids::{ChannelKey, HubId, SessionId, SessionKey};
 use crate::io::Sink;
@@ -35,6 +35,9 @@ pub(crate) struct Channels {
     pub(crate) gather_count: u64,
     /// Questions under way, by their numbers. Bound: each belongs to an open request or a channel.
     pub(crate) asks: NumberMap<ChannelAsk>,
+    /// Channels whose members on other nodes are compared. Bound: each is known here, or was a few
+    /// seconds ago.
+    pub(crate) refreshes: Map<ChannelKey, Refresh>,
     /// Messages that are not in their channel's order yet.
     pub(crate) moderation: Moderation,
 }
@@ -46,6 +49,8 @@ pub(crate) enum ChannelAsk {
     Members(ChannelKey),
     /// The member list of a channel without members here.
     Look { caller: Caller },
+    /// How far have the hubs of other nodes come in a channel?
+    Progress(ChannelKey),
     /// One channel of a request for counts.
     Count { gather: u64, at: usize },
 }
@@ -67,6 +72,7 @@ impl Channels {
             gathers: hasher.map(),
             gather_count: 0,
             asks: number_map(),
+            refreshes: hasher.map(),
             moderation: Moderation::default(),
         }
     }
@@ -115,7 +121,8 @@ pub(crate) struct Channel {
     pub(crate) has_count_timer: bool,
     /// Of the attributes that members here were last told; 0 = of none.
     pub(crate) attributes_revision: u64,
-    /// Hubs that have been asked for a snapshot of their members. Bound: the hubs of the node.
+    /// Hubs that have been asked for a snapshot of their members. Bound: hubs that are interested
+    /// in the channel.
     pub(crate) resyncs: BTreeMap<HubId, Resync>,
 }
 
@@ -137,7 +144,11 @@ impl Channel {
             return None;
         };
         let mut members = Members::new(hasher);
-        for (_, message) in held.iter().filter(|(from, _)| *from == own) {
+        let own_words = held.iter().filter_map(|held| match held {
+            Held::Published(from, message) if *from == own => Some(message),
+            _ => None,
+        });
+        for message in own_words {
             // Own changes come back in order and without gaps, so that each is the next.
             let _ = match &**message {
                 Publication::Joined {
@@ -189,10 +200,35 @@ pub(crate) fn stamp(origin: HubId, epoch: u64, seq: u64) -> Stamp {
 pub(crate) enum Sync {
     /// They have been asked for; what arrives in the meantime waits. Bound: `HELD_MAX`.
     Waiting {
-        held: Vec<(HubId, Arc<Publication>)>,
+        held: Vec<Held>,
         calls: Vec<Caller>,
     },
     Ready,
+}
+
+/// What has arrived on a channel's topic and waits.
+#[derive(Debug)]
+pub(crate) enum Held {
+    Published(HubId, Arc<Publication>),
+    /// So many publications of another node are lost.
+    Missed(HubId, u32),
+    /// A node is lost, and for its hubs stands this.
+    Lost(u16, HubId),
+}
+
+/// Members of other nodes that are compared with what those nodes say.
+#[derive(Debug, Default)]
+pub(crate) struct Refresh {
+    /// Of which interest in the channel.
+    pub(crate) epoch: u64,
+    /// How far the hubs of other nodes had come when they were asked; `None` = they are asked when
+    /// the timer fires.
+    pub(crate) asked: Option<Vec<Progress>>,
+    /// Hubs that had no interest in the channel any more when they were last asked, as far as their
+    /// changes are known here.
+    pub(crate) absent: Vec<Progress>,
+    /// Something was missed since they were asked.
+    pub(crate) is_stale: bool,
 }
 
 /// A snapshot that has been asked for.
@@ -280,6 +316,11 @@ impl Channels {
             self.gathers.len() as u64 <= self.gather_count,
             "a gather without a name"
         );
+        let is_asked = |refresh: &&Refresh| refresh.asked.is_some();
+        let refreshes = self.refreshes.values().filter(is_asked).count();
+        let is_progress = |ask: &&ChannelAsk| matches!(ask, ChannelAsk::Progress(_));
+        let progress = self.asks.values().filter(is_progress).count();
+        assert_eq!(refreshes, progress, "members are compared for no reason");
         for session in kernel.sessions.values() {
             for channel in &session.channels {
                 let key = ChannelKey {
@@ -307,7 +348,9 @@ impl Channel {
             assert!(is_its, "a member here has no session");
         }
         if let Sync::Waiting { held, .. } = &self.sync {
-            assert!(held.len() <= HELD_MAX, "too much waits for the members");
+            let is_publication = |held: &&Held| matches!(held, Held::Published(..));
+            let publications = held.iter().filter(is_publication).count();
+            assert!(publications <= HELD_MAX, "too much waits for the members");
         }
         let is_membership =
             |own: &&Published| !matches!(own.what, Own::Message { .. } | Own::KeptMessage);

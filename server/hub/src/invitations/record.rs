@@ -243,6 +243,7 @@ impl Invitation {
                 },
                 _ => return None,
             },
+            rings_by: None,
             is_received: record.is_received,
             was_callee_there: record.was_callee_there,
             sent_ms: now_ms.saturating_sub(record.age_ms.saturating_add(passed_ms)),

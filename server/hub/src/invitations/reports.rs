@@ -292,6 +292,10 @@ impl Invitations {
         }
         invitation.session = session;
         let told = Told::taken_over(invitation);
+        if kernel.is_in_cluster() && report.canceled.is_none() {
+            // Its callee's hub may have lost the one that had it before.
+            Self::offer(caller, invitation, out);
+        }
         match report.canceled {
             Some(_) => {
                 let end = (InvitationEnd::Canceled, String::new());
@@ -315,6 +319,10 @@ impl Invitations {
         debug_assert!(invitation.owner.is_some(), "taken over by nobody");
         let (id, revision) = (invitation.id, invitation.revision);
         let told = Told::taken_over(&invitation);
+        if kernel.is_in_cluster() && canceled.is_none() {
+            // Its callee's hub may have lost the one that had it before.
+            Self::offer(caller, &invitation, out);
+        }
         if let Some(older) = self.remove_invitation(caller, id, out) {
             // Its end was not written, and counts no more: what was cancelled is asked again.
             for waiting in older.later.waiting {

@@ -11,7 +11,7 @@ use tidings_wire::proto::server_message::Kind;
 use tidings_wire::proto::{InvitationEnd, RemoteInvitationEnded};
 
 use crate::bus_ops::{CalleeWord, Decision, InvitationWord, RingFate};
-use crate::ids::{ConnectionId, InvitationId, SessionKey, UserKey};
+use crate::ids::{ConnectionId, HubId, InvitationId, SessionKey, UserKey};
 use crate::invitations::check::check_text;
 use crate::invitations::record::end_by_record;
 use crate::invitations::slot::Ringing;
@@ -38,16 +38,20 @@ impl Invitations {
     pub(crate) fn handle_invitation_word(
         &mut self,
         user: &UserKey,
+        from: HubId,
         word: &InvitationWord,
         kernel: &mut Kernel,
         out: &mut dyn Sink,
     ) {
         match word {
             InvitationWord::Ring { id, caller, frame } => {
-                Self::ring(user, *id, caller, frame, kernel, out)
+                Self::ring(user, (*id, from), caller, frame, kernel, out)
             }
             InvitationWord::Ended { id, end } => Self::end_ring(user, *id, *end, kernel, out),
             InvitationWord::Back { id, word } => {
+                if let Some(invitation) = self.invitation(user, *id) {
+                    invitation.rings_by = Some(from);
+                }
                 self.handle_callee_word(user, *id, word, kernel, out)
             }
             InvitationWord::CallerBack { holds } => self.end_leftovers(user, holds, kernel, out),
@@ -60,7 +64,7 @@ impl Invitations {
     /// Rings at the user's session, once; says that the user is there.
     fn ring(
         user: &UserKey,
-        id: InvitationId,
+        (id, from): (InvitationId, HubId),
         caller: &UserKey,
         frame: &Bytes,
         kernel: &mut Kernel,
@@ -86,6 +90,7 @@ impl Invitations {
             session.invitations.rings.push(Ringing {
                 id,
                 caller: caller.clone(),
+                by: Some(from),
                 sseq,
                 is_received: false,
                 is_checked: false,
@@ -96,11 +101,14 @@ impl Invitations {
                 .set(kernel.now.mono_ms + RING_CHECK_MS, Timer::Ring(key, id));
         }
         // What was said of it may have been lost with the caller's hub.
-        let ringing = session
+        let mut ringing = session
             .invitations
             .rings
-            .iter()
+            .iter_mut()
             .find(|ringing| ringing.id == id);
+        if let Some(ringing) = &mut ringing {
+            ringing.by = Some(from);
+        }
         let known = ringing.filter(|ringing| ringing.is_received && !ringing.is_checked);
         let word = match known {
             Some(ringing) => match &ringing.decision {
@@ -219,7 +227,7 @@ impl Invitations {
         kernel.reply_done(caller, out);
     }
 
-    fn end_ring(
+    pub(crate) fn end_ring(
         user: &UserKey,
         id: InvitationId,
         end: InvitationEnd,

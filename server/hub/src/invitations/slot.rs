@@ -8,7 +8,7 @@ use tidings_wire::names::{NameRule, UserId};
 use tidings_wire::proto::Login;
 
 use crate::bus_ops::Decision;
-use crate::ids::{InvitationId, SessionId, UserKey};
+use crate::ids::{HubId, InvitationId, SessionId, UserKey};
 use crate::kernel::caller::Caller;
 use crate::kernel::outbox::Outbox;
 use crate::snapshot::record::RingRecord;
@@ -82,6 +82,9 @@ impl Reports {
 pub(crate) struct Ringing {
     pub(crate) id: InvitationId,
     pub(crate) caller: UserKey,
+    /// The hub that has offered it last; one of a node that was lost is stood for by something
+    /// else. Not known of what was taken over from a session before.
+    pub(crate) by: Option<HubId>,
     /// The ring's number in the outbox; 0 = an earlier session's.
     pub(crate) sseq: u64,
     /// The client has confirmed it.
@@ -99,6 +102,7 @@ impl Ringing {
         Self {
             id,
             caller,
+            by: None,
             sseq: 0,
             is_received: true,
             is_checked: true,
@@ -119,6 +123,7 @@ impl Ringing {
         Some(Self {
             id: InvitationId(<[u8; 16]>::try_from(&record.id[..]).ok()?),
             caller: from_user(record.caller?)?,
+            by: None,
             sseq: record.sseq,
             is_received: record.is_received,
             is_checked: false,

@@ -8,7 +8,7 @@ use tidings_wire::names::UserId;
 use tidings_wire::proto::server_message::Kind;
 use tidings_wire::proto::{IncomingInvitation, InvitationEnd, Invite};
 
-use crate::ids::{InvitationId, SessionId, SessionKey, UserKey};
+use crate::ids::{HubId, InvitationId, SessionId, SessionKey, UserKey};
 use crate::io::Sink;
 use crate::kernel::Kernel;
 use crate::kernel::caller::Caller;
@@ -37,6 +37,9 @@ pub(crate) struct Invitation {
     /// The ring, as the callee's client is sent it.
     pub(crate) frame: Bytes,
     pub(crate) state: State,
+    /// The hub that has spoken for the callee last; one of a node that was lost is stood for by
+    /// something else. `None` before any has.
+    pub(crate) rings_by: Option<HubId>,
     /// Some client of the callee has had it: the caller has been told so.
     pub(crate) is_received: bool,
     /// The callee was there at some time since it was sent.
@@ -171,6 +174,7 @@ impl Invitation {
             },
             frame,
             state: State::Pending { again_ms: u64::MAX },
+            rings_by: None,
             is_received: false,
             was_callee_there: false,
             sent_ms: now_ms,

@@ -42,6 +42,7 @@ impl Alone {
             }),
             server: "test".into(),
             drain_window_ms: 0,
+            epoch_base: None,
         });
         let mut alone = Self {
             hub,

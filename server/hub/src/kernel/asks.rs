@@ -70,6 +70,10 @@ impl AskRule {
                     all.extend(more);
                     Answer::Members(all)
                 }
+                (Answer::Progress(mut all), Answer::Progress(more)) => {
+                    all.extend(more);
+                    Answer::Progress(all)
+                }
                 (_, replaced @ Answer::Located(Located::Replaced)) => replaced,
                 (best, _) => best,
             });
@@ -81,7 +85,12 @@ impl AskRule {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// The answer that counts, and the hub that gave it.
-    Answered { from: HubId, answer: Answer },
+    Answered {
+        from: HubId,
+        answer: Answer,
+        /// Nobody who was asked is still silent.
+        is_complete: bool,
+    },
     /// Nobody was subscribed to the topic.
     Nobody,
     /// Whoever was subscribed did not answer in time.
@@ -100,6 +109,9 @@ pub(crate) struct Settled {
 #[derive(Debug)]
 struct Open {
     rule: &'static AskRule,
+    /// The greatest number of hubs that were asked, of those that answers have stated: nodes of a
+    /// cluster may know of different ones.
+    asked: u16,
     /// Bound: the hubs that were asked.
     answers: Vec<(HubId, Answer)>,
 }
@@ -141,7 +153,12 @@ impl Asks {
             Hangs::OnHub => self.by_hub.push_back((now_ms + HUB_ANSWER_MS, number)),
         }
         let answers = Vec::new();
-        let before = self.open.insert(number, Open { rule, answers });
+        let open = Open {
+            rule,
+            asked: 0,
+            answers,
+        };
+        let before = self.open.insert(number, open);
         debug_assert!(before.is_none(), "a number is given twice");
         AskId::new(number)
     }
@@ -166,20 +183,25 @@ impl Asks {
         let is_decisive = (open.rule.is_decided_by)(&answer);
         debug_assert!(ask.asked > 0, "the bus has not said how many were asked");
         debug_assert!(
-            open.answers.len() < usize::from(ask.asked),
-            "more answers than hubs"
+            open.answers.iter().all(|(answered, _)| *answered != from),
+            "a hub answers twice"
         );
+        open.asked = open.asked.max(ask.asked);
         open.answers.push((from, answer));
-        if !is_decisive && open.answers.len() < usize::from(ask.asked) {
+        if !is_decisive && open.answers.len() < usize::from(open.asked) {
             // Another hub may know better: one that has just lost what was asked for answers, too.
             return None;
         }
-        let Open { rule, answers } = self.take(ask.number)?;
+        let Open { rule, answers, .. } = self.take(ask.number)?;
         let (from, answer) = rule.best_of(answers)?;
         Some(Settled {
             tag: rule.tag,
             number: ask.number,
-            outcome: Outcome::Answered { from, answer },
+            outcome: Outcome::Answered {
+                from,
+                answer,
+                is_complete: true,
+            },
         })
     }
 
@@ -208,14 +230,18 @@ impl Asks {
             .flatten()
             .find(|(due, _)| *due <= now_ms)
             .map(|(_, number)| *number)?;
-        let Open { rule, answers } = self.take(number)?;
+        let Open { rule, answers, .. } = self.take(number)?;
         let best = if rule.takes_some {
             rule.best_of(answers)
         } else {
             None
         };
         let outcome = match best {
-            Some((from, answer)) => Outcome::Answered { from, answer },
+            Some((from, answer)) => Outcome::Answered {
+                from,
+                answer,
+                is_complete: false,
+            },
             None => Outcome::Silence,
         };
         Some(Settled {
@@ -251,6 +277,10 @@ impl Asks {
                 .iter()
                 .any(|(_, answer)| (open.rule.is_decided_by)(answer));
             assert!(!is_decided, "a decided question is open");
+            assert!(
+                open.answers.is_empty() || open.answers.len() < usize::from(open.asked),
+                "a question is open that all have answered"
+            );
         }
         let queued = self.by_hub.len() + self.by_client.len();
         assert!(

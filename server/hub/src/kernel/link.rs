@@ -41,6 +41,22 @@ impl Kernel {
         (self.now.mono_ms + self.clock.paused_ms).saturating_sub(HEAD_START_MS)
     }
 
+    /// The clock that all hubs of the cluster share, or of the node if it is alone: that of the
+    /// stamps of logins.
+    pub(crate) fn shared_ms(&self) -> u64 {
+        self.now.mono_ms + self.clock.paused_ms + self.clock.ahead_ms
+    }
+
+    /// Whether hubs of other nodes may be on the bus.
+    pub(crate) fn is_in_cluster(&self) -> bool {
+        self.config.epoch_base.is_some()
+    }
+
+    /// The node's reading of a time by the clock of the stamps.
+    pub(crate) fn opened_ms(&self, stamp: LoginStamp) -> u64 {
+        stamp.mono_ms.saturating_sub(self.clock.ahead_ms)
+    }
+
     pub(crate) fn is_open(&self, connection: ConnectionId) -> bool {
         match self.connections.get(&connection) {
             None => false,

@@ -39,6 +39,12 @@ pub(crate) enum Timer {
     ChannelOver(Box<ChannelKey>, u64),
     /// The word about a message that is held should have come.
     Held(Ticket),
+    /// What other nodes say of a channel's members is compared with what is known here.
+    Members(Box<ChannelKey>),
+    /// The state of a watched user is asked for again.
+    Look(Box<UserKey>),
+    /// Whoever was on a node that was lost, by the loss's number, is gone, unless it is back.
+    NodeOver(u16),
     /// Attributes whose owners may be gone are looked through.
     Sweep,
     /// Histories are looked through for messages that are too old.

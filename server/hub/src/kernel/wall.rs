@@ -19,6 +19,8 @@ pub(crate) struct Clock {
     pub(crate) wall: Wall,
     /// How long the hub's own clock has stood still, in milliseconds.
     pub(crate) paused_ms: u64,
+    /// How far the cluster's clock is ahead of the node's, in milliseconds.
+    pub(crate) ahead_ms: u64,
     /// When this life of the hub began, in Unix milliseconds.
     pub(crate) started_ts: u64,
     /// Nothing ends by time before, in monotonic milliseconds: other hubs might not hear of it.

@@ -46,7 +46,7 @@ impl Hub {
         let opened_ms = *opened_ms;
         self.logins.count += 1;
         let stamp = LoginStamp {
-            mono_ms: opened_ms,
+            mono_ms: opened_ms + self.kernel.clock.ahead_ms,
             hub: self.kernel.config.id,
             count: self.logins.count,
         };
@@ -208,6 +208,7 @@ impl Hub {
             Asked::Answered {
                 answer: Answer::Superseded,
                 from,
+                ..
             } => Claim::Lost(from),
             Asked::Answered {
                 answer: Answer::Yielded(inherited),

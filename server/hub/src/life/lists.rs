@@ -82,8 +82,8 @@ impl Hub {
 
     fn session_entry(&self, session: &Session) -> SessionEntry {
         let now = self.kernel.now;
-        // By the clock that all hubs of the node share, as logins are stamped.
-        let shared_ms = now.mono_ms + self.kernel.clock.paused_ms;
+        // By the clock by which logins are stamped.
+        let shared_ms = self.kernel.shared_ms();
         let ago =
             |now_ms: u64, then_ms: u64| now.unix_ms.saturating_sub(now_ms.saturating_sub(then_ms));
         SessionEntry {

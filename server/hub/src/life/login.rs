@@ -193,7 +193,7 @@ impl Hub {
         let secret: [u8; 32] = self.kernel.rng.bytes();
         let mut link = Link::new(
             digest(&secret),
-            login.stamp.mono_ms,
+            self.kernel.opened_ms(login.stamp),
             self.kernel.now.mono_ms,
         );
         link.client = login.client;

@@ -7,6 +7,7 @@ pub(crate) mod lists;
 pub(crate) mod login;
 pub(crate) mod memory;
 pub(crate) mod moderation;
+pub(crate) mod nodes;
 pub(crate) mod outside;
 pub(crate) mod replicas;
 pub(crate) mod requests;

@@ -151,11 +151,19 @@ impl Hub {
         self.let_claim_go(user, login.held, out);
         let first = login.wish.map(|wish| WaitingLogin {
             connection: login.connection,
-            opened_ms: login.stamp.mono_ms,
+            opened_ms: self.kernel.opened_ms(login.stamp),
             login: wish,
         });
+        let is_near = to.node == self.kernel.config.id.node;
         for moved in first.into_iter().chain(login.others) {
-            self.kernel.connections.remove(&moved.connection);
+            let connection = moved.connection;
+            self.kernel.connections.remove(&connection);
+            if !is_near {
+                // No connection goes from one node to another: its client tries the next one.
+                let code = CloseCode::GoingAway;
+                out.emit(Effect::Close { connection, code });
+                continue;
+            }
             out.emit(Effect::HandOver {
                 connection: moved.connection,
                 to,

@@ -123,7 +123,7 @@ impl Hub {
     ) -> Option<Session> {
         self.logins.count += 1;
         let stamp = LoginStamp {
-            mono_ms: self.kernel.now.mono_ms + self.kernel.clock.paused_ms,
+            mono_ms: self.kernel.shared_ms(),
             hub: self.kernel.config.id,
             count: self.logins.count,
         };

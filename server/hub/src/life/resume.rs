@@ -155,6 +155,7 @@ impl Hub {
             Asked::Answered {
                 answer: Answer::Located(located),
                 from,
+                ..
             } => (located, from),
             _ => (Located::Unknown, self.kernel.config.id),
         };
@@ -164,6 +165,9 @@ impl Hub {
             return;
         };
         match located {
+            Located::Here if by.node != self.kernel.config.id.node => {
+                self.refuse_resume(connection, Outcome::UnknownSession, out);
+            }
             Located::Here => {
                 // The session stays where it is: its connection goes to it (decision 0002).
                 self.kernel.connections.remove(&connection);

@@ -15,6 +15,8 @@ use crate::kernel::users::Recalled;
 pub(crate) struct Logins {
     /// Tells logins of one millisecond apart.
     pub(crate) count: u64,
+    /// Nodes that were lost, counted.
+    pub(crate) losses: u16,
     /// What the next login or resume is told.
     pub(crate) recalled: Option<Recalled>,
     /// Claims under way, by the numbers of their questions. Bound: one per login in progress.

@@ -96,7 +96,7 @@ impl Peers {
         if kernel.replicas_of(&user) != Some(Replicas::All) {
             return false;
         }
-        let since_ms = since_ms + kernel.clock.paused_ms;
+        let since_ms = since_ms + kernel.clock.paused_ms + kernel.clock.ahead_ms;
         let mut was_there = false;
         for key in kernel.sessions_of(&user) {
             let Some(session) = kernel.sessions.get_mut(key).filter(|it| it.is_here()) else {

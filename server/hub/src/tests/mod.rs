@@ -7,6 +7,7 @@ mod costs;
 mod events;
 mod logins;
 pub(crate) mod node;
+mod nodes;
 pub(crate) mod outside;
 mod overload;
 mod quotas;

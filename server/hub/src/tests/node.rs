@@ -1,7 +1,7 @@
 //! A node for tests: hubs that meet on a bus without delay and keep messages in a store without a
 //! disk.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -44,8 +44,16 @@ pub(crate) struct Seen {
     pub(crate) closed: Option<CloseCode>,
 }
 
+/// Hubs of one node, or of several.
 pub(crate) struct Node {
     pub(crate) hubs: Vec<Hub>,
+    ids: Vec<HubId>,
+    /// Nodes, from and to, between which nothing arrives.
+    pub(crate) cuts: BTreeSet<(u16, u16)>,
+    /// Publications that were lost there, by topic, node and hub to which they were to go.
+    missed: Vec<(Topic, u16, usize, u64)>,
+    /// Nodes that do not answer any more.
+    pub(crate) dead: BTreeSet<u16>,
     pub(crate) now: Time,
     pub(crate) seen: BTreeMap<ConnectionId, Seen>,
     pub(crate) store_ops: Vec<StoreOp>,
@@ -72,13 +80,14 @@ pub(crate) struct Node {
     connections: u64,
 }
 
-fn config(at: u16, apps: Arc<Apps>, seed: u8) -> HubConfig {
+fn config(id: HubId, apps: Arc<Apps>, seed: u8) -> HubConfig {
     HubConfig {
-        id: HubId::local(at),
-        seed: [at as u8 + seed; 32],
+        id,
+        seed: [id.hub as u8 + 10 * id.node as u8 + seed; 32],
         apps,
         server: "test".into(),
         drain_window_ms: 0,
+        epoch_base: (id.node > 0).then_some(u64::from(seed) << 20),
     }
 }
 
@@ -93,10 +102,26 @@ impl Node {
     }
 
     pub(crate) fn with_apps(hubs: u16, apps: Apps) -> Self {
+        Self::with_ids((0..hubs).map(HubId::local).collect(), apps)
+    }
+
+    /// Nodes from 1 on, with so many hubs each: a hub's place is counted over all of them.
+    pub(crate) fn cluster(nodes: u16, hubs: u16) -> Self {
+        let alone = Self::new(1);
+        let apps = (*alone.hubs[0].kernel.config.apps).clone();
+        let of = |node| (0..hubs).map(move |hub| HubId { node, hub });
+        Self::with_ids((1..=nodes).flat_map(of).collect(), apps)
+    }
+
+    fn with_ids(ids: Vec<HubId>, apps: Apps) -> Self {
         let apps = Arc::new(apps);
-        let hub = |at: u16| Hub::new(config(at, Arc::clone(&apps), 1));
+        let hub = |id: &HubId| Hub::new(config(*id, Arc::clone(&apps), 1));
         Self {
-            hubs: (0..hubs).map(hub).collect(),
+            hubs: ids.iter().map(hub).collect(),
+            ids,
+            cuts: BTreeSet::new(),
+            missed: Vec::new(),
+            dead: BTreeSet::new(),
             now: Time {
                 mono_ms: 1_000,
                 unix_ms: 1_700_000_000_000,
@@ -125,11 +150,58 @@ impl Node {
     pub(crate) fn reincarnate(&mut self) {
         self.topics.clear();
         self.used = UsedRates::new((1, 2));
-        for (at, hub) in (0..).zip(&mut self.hubs) {
-            *hub = Hub::new(config(at, Arc::clone(&hub.kernel.config.apps), 100));
+        for hub in &mut self.hubs {
+            let id = hub.kernel.config.id;
+            *hub = Hub::new(config(id, Arc::clone(&hub.kernel.config.apps), 100));
         }
         self.now.mono_ms = 500;
         self.now.unix_ms += 3_000;
+    }
+
+    fn place(&self, id: HubId) -> Option<usize> {
+        self.ids.iter().position(|of| *of == id)
+    }
+
+    /// Whether what one hub says reaches another.
+    fn reaches(&self, from: usize, to: usize) -> bool {
+        let (from, to) = (self.ids[from].node, self.ids[to].node);
+        !self.cuts.contains(&(from, to)) && !self.dead.contains(&from) && !self.dead.contains(&to)
+    }
+
+    /// Everything arrives again, and what was lost shows.
+    pub(crate) fn heal(&mut self) {
+        self.cuts.clear();
+        for (topic, node, to, count) in std::mem::take(&mut self.missed) {
+            let is_subscribed = self.topics.contains(&(topic.clone(), to));
+            if is_subscribed {
+                let from = HubId { node, hub: 0 };
+                let input = BusInput::Missed { topic, from, count };
+                self.give(to, Input::Bus(input));
+            }
+        }
+    }
+
+    /// A node dies, and the others find that out.
+    pub(crate) fn lose(&mut self, node: u16) {
+        self.dead.insert(node);
+        self.missed.retain(|(_, of, ..)| *of != node);
+        let ids = self.ids.clone();
+        self.topics.retain(|(_, hub)| ids[*hub].node != node);
+        for (at, id) in ids.iter().enumerate() {
+            if id.node != node {
+                self.give(at, Input::Bus(BusInput::NodeLost { node }));
+            }
+        }
+    }
+
+    /// A process with the number of a lost node begins.
+    pub(crate) fn start_anew(&mut self, node: u16) {
+        self.dead.remove(&node);
+        for (hub, id) in self.hubs.iter_mut().zip(&self.ids) {
+            if id.node == node {
+                *hub = Hub::new(config(*id, Arc::clone(&hub.kernel.config.apps), 100));
+            }
+        }
     }
 
     /// A resumed session's calls count on from here.
@@ -152,6 +224,7 @@ impl Node {
     /// Lets one thing happen; false when nothing is under way.
     pub(crate) fn step(&mut self) -> bool {
         match self.queue.pop_front() {
+            Some(Pending::Input(hub, _)) if self.dead.contains(&self.ids[hub].node) => {}
             Some(Pending::Input(hub, input)) => {
                 let mut effects = Vec::new();
                 if let Some(recalled) = self.used.before(&input, self.now.mono_ms) {
@@ -198,7 +271,9 @@ impl Node {
                 wish,
                 opened_ms,
             } => {
-                let to = to.index();
+                let to = self.place(to).expect("a hub that there is");
+                let from = self.ids[hub].node;
+                assert_eq!(self.ids[to].node, from, "a connection stays on its node");
                 self.owners.insert(connection, to);
                 let input = Input::HandedOver {
                     connection,
@@ -219,7 +294,7 @@ impl Node {
     }
 
     fn route(&mut self, from: usize, op: BusOp) {
-        let from_hub = HubId::local(u16::try_from(from).expect("few hubs"));
+        let from_hub = self.ids[from];
         if let BusOp::Publish { topic, .. } = &op
             && matches!(topic, Topic::Presence(_))
         {
@@ -236,16 +311,21 @@ impl Node {
             }
             BusOp::Publish { topic, message } => {
                 if matches!(&*message, Publication::Message { keep: Some(_), .. }) {
-                    // Every topic is at home on the last hub.
+                    // Every topic is at home on the last hub of the node.
                     let input = Input::Bus(BusInput::Keep {
                         topic: topic.clone(),
                         from: from_hub,
                         message: Arc::clone(&message),
                     });
-                    let home = self.hubs.len() - 1;
+                    let is_of_node = |id: &HubId| id.node == from_hub.node;
+                    let home = self.ids.iter().rposition(is_of_node).expect("a hub");
                     self.queue.push_back(Pending::Input(home, input));
                 }
                 for to in self.subscribers(&topic) {
+                    if !self.reaches(from, to) {
+                        self.miss(&topic, from_hub.node, to);
+                        continue;
+                    }
                     let input = BusInput::Published {
                         topic: topic.clone(),
                         from: from_hub,
@@ -267,6 +347,10 @@ impl Node {
                     self.queue.push_back(Pending::Input(from, input));
                 }
                 for to in asked {
+                    if !self.reaches(from, to) {
+                        // Silence.
+                        continue;
+                    }
                     let input = BusInput::Asked {
                         topic: topic.clone(),
                         from: from_hub,
@@ -282,9 +366,21 @@ impl Node {
                     from: from_hub,
                     answer,
                 };
-                let to = to.index();
-                self.queue.push_back(Pending::Input(to, Input::Bus(input)));
+                let to = self.place(to).expect("a hub that there is");
+                if self.reaches(from, to) {
+                    self.queue.push_back(Pending::Input(to, Input::Bus(input)));
+                }
             }
+        }
+    }
+
+    fn miss(&mut self, topic: &Topic, node: u16, to: usize) {
+        let of = |(of, from, at, _): &&mut (Topic, u16, usize, u64)| {
+            of == topic && *from == node && *at == to
+        };
+        match self.missed.iter_mut().find(of) {
+            Some((.., count)) => *count += 1,
+            None => self.missed.push((topic.clone(), node, to, 1)),
         }
     }
 
@@ -599,6 +695,7 @@ impl Node {
                 );
             }
             for hub in 0..self.hubs.len() {
+                // A dead one's clock stands still.
                 self.give(hub, Input::Tick);
             }
         }

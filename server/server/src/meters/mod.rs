@@ -38,10 +38,11 @@ const REPORT_WAIT: Duration = Duration::from_secs(1);
 const OTHER: &str = "other";
 
 /// Causes of gaps. Source: `GapCause` of the protocol, those that this server tells.
-const GAP_CAUSES: [&str; 4] = [
+const GAP_CAUSES: [&str; 5] = [
     "buffer_overflow",
     "inbox_expired",
     "inbox_overflow",
+    "node_link",
     "storage_damage",
 ];
 

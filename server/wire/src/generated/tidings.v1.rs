@@ -867,6 +867,9 @@ pub enum GapCause {
     InboxExpired = 7,
     RateLimited = 8,
     StorageDamage = 9,
+    /// Something was lost between two nodes of a cluster. `missed` is then at most as many: not
+    /// everything that is lost between nodes is an event.
+    NodeLink = 10,
 }
 impl GapCause {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -885,6 +888,7 @@ impl GapCause {
             Self::InboxExpired => "GAP_CAUSE_INBOX_EXPIRED",
             Self::RateLimited => "GAP_CAUSE_RATE_LIMITED",
             Self::StorageDamage => "GAP_CAUSE_STORAGE_DAMAGE",
+            Self::NodeLink => "GAP_CAUSE_NODE_LINK",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -900,6 +904,7 @@ impl GapCause {
             "GAP_CAUSE_INBOX_EXPIRED" => Some(Self::InboxExpired),
             "GAP_CAUSE_RATE_LIMITED" => Some(Self::RateLimited),
             "GAP_CAUSE_STORAGE_DAMAGE" => Some(Self::StorageDamage),
+            "GAP_CAUSE_NODE_LINK" => Some(Self::NodeLink),
             _ => None,
         }
     }

@@ -264,6 +264,7 @@ export const GAP_CAUSES = [
   'inbox_expired',
   'rate_limited',
   'storage_damage',
+  'node_link',
 ] as const;
 export type GapCause = (typeof GAP_CAUSES)[number];
 

@@ -17,6 +17,7 @@ const ENUMS: Readonly<Record<string, readonly string[]>> = {
     'INBOX_EXPIRED',
     'RATE_LIMITED',
     'STORAGE_DAMAGE',
+    'NODE_LINK',
   ].map((name) => `GAP_CAUSE_${name}`),
 };
 /** uint64 fields are written as strings. */
