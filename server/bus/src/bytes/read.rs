@@ -128,7 +128,9 @@ fn asked(record: s::AskedRecord) -> Option<(Topic, AskId, Arc<Question>)> {
         | Question::Deliver(_)
         | Question::HasTaken(_)
         | Question::Presence
-        | Question::Locate { .. } => matches!(topic, Topic::User(_)),
+        | Question::Locate { .. }
+        | Question::Topics { .. }
+        | Question::Give { .. } => matches!(topic, Topic::User(_)),
         Question::Members | Question::Progress | Question::Count => {
             matches!(topic, Topic::Channel(_))
         }
@@ -324,6 +326,15 @@ fn question(record: s::QuestionRecord) -> Option<Question> {
             session: SessionId(sixteen(&locate.session)?),
             secret: locate.secret,
         },
+        s::Asks::Topics(of) => Question::Topics {
+            session: SessionId(sixteen(&of.session)?),
+            secret: of.secret,
+        },
+        s::Asks::Give(give) => Question::Give {
+            session: SessionId(sixteen(&give.session)?),
+            secret: give.secret,
+            taker: HubId::from_number(give.taker),
+        },
         s::Asks::Members(_) => Question::Members,
         s::Asks::Count(_) => Question::Count,
         s::Asks::Progress(_) => Question::Progress,
@@ -370,6 +381,18 @@ fn answer(record: s::AnswerRecord) -> Option<Answer> {
             Answer::Members(hubs.map(members).collect::<Option<_>>()?)
         }
         s::Says::Count(count) => Answer::Count(count),
+        s::Says::Moved(_) => Answer::Moved,
+        s::Says::Topics(of) => {
+            let name = |name: &String| ChannelName::parse_by(NameRule::Wide, name).ok();
+            Answer::Topics {
+                channels: of.channels.iter().map(name).collect::<Option<_>>()?,
+                is_here: of.is_here,
+            }
+        }
+        s::Says::Given(record) => Answer::Given(record),
+        s::Says::NotGiven(1) => Answer::NotGiven(NotGiven::Unknown),
+        s::Says::NotGiven(2) => Answer::NotGiven(NotGiven::Stays),
+        s::Says::NotGiven(3) => Answer::NotGiven(NotGiven::Elsewhere),
         s::Says::Progress(all) => {
             let progress = |of: s::MembersRecord| Progress {
                 origin: HubId::from_number(of.origin),
