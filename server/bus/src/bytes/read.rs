@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tidings_hub::bus_ops::{
     Answer, AskId, BusInput, BusOp, CalleeWord, Decision, ForOthers, Forerunner, Inherited,
-    InvitationWord, Keep, Located, LoginStamp, MemberSnapshot, MessageKind, Parcel, Progress,
-    Publication, Question, RingFate, Topic,
+    InvitationWord, Keep, Located, LoginStamp, MemberSnapshot, MessageKind, NotGiven, Parcel,
+    Progress, Publication, Question, RingFate, Topic,
 };
 use tidings_hub::ids::{ChannelKey, HubId, InvitationId, MessageId, SessionId, UserKey};
 use tidings_hub::store_ops::{HistoryLimits, HistoryMessage};
@@ -375,7 +375,6 @@ fn answer(record: s::AnswerRecord) -> Option<Answer> {
         s::Says::Located(1) => Answer::Located(Located::Here),
         s::Says::Located(2) => Answer::Located(Located::Replaced),
         s::Says::Located(3) => Answer::Located(Located::Unknown),
-        s::Says::Located(_) => return None,
         s::Says::Members(all) => {
             let hubs = all.hubs.into_iter();
             Answer::Members(hubs.map(members).collect::<Option<_>>()?)
@@ -393,6 +392,7 @@ fn answer(record: s::AnswerRecord) -> Option<Answer> {
         s::Says::NotGiven(1) => Answer::NotGiven(NotGiven::Unknown),
         s::Says::NotGiven(2) => Answer::NotGiven(NotGiven::Stays),
         s::Says::NotGiven(3) => Answer::NotGiven(NotGiven::Elsewhere),
+        s::Says::Located(_) | s::Says::NotGiven(_) => return None,
         s::Says::Progress(all) => {
             let progress = |of: s::MembersRecord| Progress {
                 origin: HubId::from_number(of.origin),

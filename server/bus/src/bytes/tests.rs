@@ -4,8 +4,8 @@ use bytes::Bytes;
 use prost::Message as _;
 use tidings_hub::bus_ops::{
     Answer, AskId, BusInput, BusOp, CalleeWord, Decision, ForOthers, Forerunner, Inherited,
-    InvitationWord, Keep, Located, LoginStamp, MemberSnapshot, MessageKind, Parcel, Progress,
-    Publication, Question, RingFate, Topic,
+    InvitationWord, Keep, Located, LoginStamp, MemberSnapshot, MessageKind, NotGiven, Parcel,
+    Progress, Publication, Question, RingFate, Topic,
 };
 use tidings_hub::ids::{ChannelKey, HubId, InvitationId, MessageId, SessionId, UserKey};
 use tidings_hub::store_ops::{HistoryLimits, HistoryMessage};
