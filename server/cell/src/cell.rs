@@ -126,8 +126,9 @@ pub struct CellReport {
     pub apps: AppTally,
 }
 
-/// Receives the output of the bus.
-pub(crate) struct Out<'a> {
+/// Receives the output of a cell's bus, for the cell.
+#[derive(Debug)]
+pub struct Out<'a> {
     local: &'a mut VecDeque<BusInput>,
     posts: &'a mut Vec<(HubId, Crossing)>,
 }

@@ -8,6 +8,7 @@ use tidings_hub::{Effect, Input};
 use tidings_wire::codes::CloseCode;
 use tidings_wire::proto::client_message::Kind;
 
+use crate::cell::Out;
 use crate::host::{Closing, Host};
 use crate::legacy;
 
@@ -24,6 +25,14 @@ pub fn give<H: Host>(host: &mut H, input: Input) {
 /// cell.
 pub fn take<H: Host>(host: &mut H, crossing: Crossing) {
     host.cell().with_bus(|bus, out| bus.take(crossing, out));
+    post(host);
+    settle(host);
+}
+
+/// Lets `act` use the cell's bus, and carries out everything that follows within this cell: for a
+/// bus that hears of more than its cells say.
+pub fn with_bus<H: Host>(host: &mut H, act: impl FnOnce(&mut H::Bus, &mut Out<'_>)) {
+    host.cell().with_bus(act);
     post(host);
     settle(host);
 }

@@ -4,8 +4,8 @@
 //! **What it is.** The only host that a [`tidings_hub::Hub`] has. Whatever runs a hub (the server,
 //! the simulator, a benchmark, a fuzz target, a test) implements [`Host`] for its sockets, store
 //! and links, and drives the cell with the functions of this crate: [`give`] an input, [`take`]
-//! what another cell has sent, [`hear`] a legacy client, [`tick_hub`] and [`tick_translators`]. So
-//! what is simulated is what is shipped.
+//! what another cell has sent, [`hear`] a legacy client, [`tick_hub`] and [`tick_translators`], or
+//! lets its bus hear what happens outside: [`with_bus`]. So what is simulated is what is shipped.
 //!
 //! **What it is not.** It does no I/O and has no clock, thread or lock. State that several cells of
 //! a node share (the rates that users have used, recent legacy logins) belongs to the host, which
@@ -42,9 +42,9 @@ mod logins;
 mod recent;
 mod translators;
 
-pub use cell::{Cell, CellReport};
+pub use cell::{Cell, CellReport, Out};
 pub use counts::Counts;
-pub use drive::{end, give, take, tick_hub};
+pub use drive::{end, give, take, tick_hub, with_bus};
 pub use host::{Closing, Host};
 pub use legacy::{closed, forget, hear, open_legacy, tick_translators};
 pub use logins::TRAITS;

@@ -39,6 +39,15 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "tidings-wire",
         ],
     ),
+    (
+        "tidings-cluster",
+        &[
+            "tidings-bus",
+            "tidings-hub",
+            "tidings-fault",
+            "tidings-wire",
+        ],
+    ),
     ("tidings-spans", &[]),
     (
         "tidings-webhooks",
@@ -63,6 +72,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "tidings-api",
             "tidings-oidc",
             "tidings-cell",
+            "tidings-cluster",
             "tidings-hub",
             "tidings-bus",
             "tidings-spans",
@@ -89,6 +99,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "tidings-sim",
         &[
             "tidings-cell",
+            "tidings-cluster",
             "tidings-hub",
             "tidings-bus",
             "tidings-store",
@@ -163,6 +174,7 @@ const PURE: &[&str] = &[
     "tidings-legacy",
     "tidings-bus",
     "tidings-cell",
+    "tidings-cluster",
     "tidings-client-core",
     "tidings-scenario",
     "tidings-sim",
