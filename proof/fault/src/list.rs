@@ -277,4 +277,32 @@ faults! {
     EventOrderStandsStill,
     /// What was taken out of a queue of events stays in it.
     TakenEventStaysQueued,
+    /// A node does not check that an envelope was made with the cluster's key.
+    MacIsNotChecked,
+    /// A node does not compare an envelope's topic with its subject.
+    TopicIsNotCompared,
+    /// A hole in what another node has published is not told.
+    HoleIsNotTold,
+    /// The last number of a topic is not repeated after its last publication.
+    MarkIsForgotten,
+    /// A node that becomes interested in a topic does not say so.
+    HelloIsForgotten,
+    /// A node that is interested in a topic does not answer hello.
+    HelloIsNotAnswered,
+    /// A lost node still counts as interested.
+    LostNodesInterestIsKept,
+    /// A node does not take over the time that it hears from others.
+    ClockIsNotMerged,
+    /// A question that has met no answer in time counts as one to nobody.
+    SilenceIsNobody,
+    /// A topic counts as settled when its subscription is sent.
+    SettledTooEarly,
+    /// What arrives a second time is delivered a second time.
+    RepeatedIsDelivered,
+    /// What precedes the first publication that arrives of a new run is not missed.
+    RunIsForgotten,
+    /// Of an answer's sum of hubs nothing is passed on.
+    AnswerSumIsIgnored,
+    /// A heartbeat that was lost is not noticed.
+    LostHeartbeatIsIgnored,
 }

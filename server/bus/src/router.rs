@@ -8,7 +8,7 @@ use std::sync::Arc;
 use siphasher::sip::SipHasher13;
 use smallvec::SmallVec;
 use tidings_fault::fault;
-use tidings_hub::bus_ops::{AskId, BusInput, BusOp, Publication, Topic};
+use tidings_hub::bus_ops::{AskId, BusInput, BusOp, Publication, Question, Topic};
 use tidings_hub::counts::Tally;
 use tidings_hub::ids::HubId;
 
@@ -121,7 +121,6 @@ impl Shard {
             self.hub,
             "an operation went astray"
         );
-        debug_assert_eq!(from.node, self.hub.node, "another node's operation");
         match op {
             BusOp::Subscribe(topic) => {
                 let subscribers = match self.topics.entry(topic) {
@@ -148,30 +147,43 @@ impl Shard {
                 ask,
                 question,
             } => {
-                let others = || self.subscribers(&topic).filter(|to| *to != from);
-                let asked = others().count();
-                if asked == 0 {
-                    return deliver(from, BusInput::Nobody { ask });
-                }
-                let asked = u16::try_from(asked).unwrap_or(u16::MAX);
-                for to in others() {
-                    let (topic, question) = (topic.clone(), question.clone());
-                    let ask = AskId { asked, ..ask };
-                    deliver(
-                        to,
-                        BusInput::Asked {
-                            topic,
-                            from,
-                            ask,
-                            question,
-                        },
-                    );
+                if self.ask(from, &topic, (ask, &question), 0, deliver) == 0 {
+                    deliver(from, BusInput::Nobody { ask });
                 }
             }
             BusOp::Answer { to, ask, answer } => {
                 deliver(to, BusInput::Answered { ask, from, answer });
             }
         }
+    }
+
+    /// Asks the topic's subscribers but `from`, of which there are `elsewhere` more in other places,
+    /// and returns how many were asked here.
+    fn ask(
+        &self,
+        from: HubId,
+        topic: &Topic,
+        (ask, question): (AskId, &Arc<Question>),
+        elsewhere: usize,
+        deliver: &mut impl FnMut(HubId, BusInput),
+    ) -> usize {
+        let others = || self.subscribers(topic).filter(|to| *to != from);
+        let here = others().count();
+        let asked = u16::try_from(here + elsewhere).unwrap_or(u16::MAX);
+        for to in others() {
+            let (topic, question) = (topic.clone(), question.clone());
+            let ask = AskId { asked, ..ask };
+            deliver(
+                to,
+                BusInput::Asked {
+                    topic,
+                    from,
+                    ask,
+                    question,
+                },
+            );
+        }
+        here
     }
 
     fn publish(
@@ -182,7 +194,9 @@ impl Shard {
         deliver: &mut impl FnMut(HubId, BusInput),
     ) {
         let message = self.in_order(message);
-        if let Publication::Message { keep: Some(_), .. } = &*message {
+        let is_kept = matches!(&*message, Publication::Message { keep: Some(_), .. });
+        // What came from another node is in the history already, or is kept there.
+        if is_kept && from.node == self.hub.node {
             let (topic, message) = (topic.clone(), message.clone());
             let input = BusInput::Keep {
                 topic,
@@ -282,7 +296,36 @@ impl Router {
         self
     }
 
-    fn give(&self, to: HubId, input: BusInput, out: &mut impl Outlet) {
+    /// Whose bus it is.
+    pub fn hub(&self) -> HubId {
+        self.hub
+    }
+
+    /// The hub to which an operation of this bus's own hub is posted before anything else happens;
+    /// `None` = it is handled here.
+    pub fn posted_to(&self, op: &BusOp) -> Option<HubId> {
+        let at = self.homes.destination(op);
+        (at != self.hub || self.posts_to_itself).then_some(at)
+    }
+
+    /// The topics with a subscriber that this hub is home to, in no particular order.
+    pub fn subscribed(&self) -> impl Iterator<Item = &Topic> {
+        self.shard.topics.keys()
+    }
+
+    /// The hubs of this node that are subscribed to a topic that this hub is home to.
+    pub fn subscribers(&self, topic: &Topic) -> impl Iterator<Item = HubId> {
+        self.shard.subscribers(topic)
+    }
+
+    /// The publication with the stamp that it has in this shard's order, for the other nodes:
+    /// routed here next, it keeps that.
+    pub fn in_order(&mut self, message: Arc<Publication>) -> Arc<Publication> {
+        self.shard.in_order(message)
+    }
+
+    /// Gives a hub of this node an input.
+    pub fn give(&self, to: HubId, input: BusInput, out: &mut impl Outlet) {
         if to == self.hub && !self.posts_to_itself {
             out.deliver(input);
         } else {
@@ -290,7 +333,23 @@ impl Router {
         }
     }
 
-    fn route(&mut self, from: HubId, op: BusOp, out: &mut impl Outlet) {
+    /// Asks the subscribers here but `from`, telling them that there are `elsewhere` more, and
+    /// returns how many they are.
+    pub fn ask(
+        &self,
+        from: HubId,
+        topic: &Topic,
+        asked: (AskId, &Arc<Question>),
+        elsewhere: usize,
+        out: &mut impl Outlet,
+    ) -> usize {
+        let deliver = &mut |to, input| self.give(to, input, out);
+        self.shard.ask(from, topic, asked, elsewhere, deliver)
+    }
+
+    /// Takes an operation whose [`Homes::destination`] is this hub, of a hub of this node or of
+    /// another one, into the order of its topic.
+    pub fn route(&mut self, from: HubId, op: BusOp, out: &mut impl Outlet) {
         let (hub, posts_to_itself) = (self.hub, self.posts_to_itself);
         self.shard.route(from, op, &mut |to, input| {
             if to == hub && !posts_to_itself {

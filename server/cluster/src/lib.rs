@@ -14,9 +14,11 @@
 
 mod config;
 mod counts;
+mod envelope;
 mod link;
 mod live;
 mod router;
+pub mod simulated;
 
 pub use config::ClusterConfig;
 pub use counts::LiveCounts;

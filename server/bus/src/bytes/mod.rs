@@ -55,7 +55,17 @@ impl Crossing {
             return Err(CrossingError::TooLong { bytes: bytes.len() });
         }
         // The bytes are copied once; frames and bodies are slices of the copy.
-        let bytes = bytes::Bytes::copy_from_slice(bytes);
+        Self::decode_shared(bytes::Bytes::copy_from_slice(bytes))
+    }
+
+    /// The same for bytes that can be shared: frames and bodies are slices of them.
+    ///
+    /// # Errors
+    /// As [`Crossing::decode`].
+    pub fn decode_shared(bytes: bytes::Bytes) -> Result<Self, CrossingError> {
+        if bytes.len() > CROSSING_BYTES_MAX {
+            return Err(CrossingError::TooLong { bytes: bytes.len() });
+        }
         let record = schema::CrossingRecord::decode(bytes).map_err(|_| CrossingError::Malformed)?;
         if record.version != schema::VERSION {
             let version = record.version;

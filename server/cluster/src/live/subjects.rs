@@ -1,0 +1,125 @@
+//! The names of everything at NATS: made of digits, the cluster's prefix and hashes, never of what
+//! a client has sent.
+
+use std::fmt::Write as _;
+
+use tidings_fault::fault;
+use tidings_hub::bus_ops::Topic;
+use tidings_hub::ids::HubId;
+
+use crate::config::ClusterConfig;
+
+/// A topic's name at NATS: a keyed hash, so that nobody can choose names that meet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct TopicKey([u8; 16]);
+
+/// Where a message has come in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    Topic(TopicKey),
+    AllNodes,
+    /// This shard's own subject.
+    Own,
+}
+
+/// The subjects of one shard.
+pub(crate) struct Subjects {
+    prefix: String,
+    /// What it gets answers under, with a dot at its end.
+    own: String,
+    hashing: [u8; 32],
+    /// The key under which envelopes are sealed.
+    pub(crate) sealing: [u8; 32],
+}
+
+impl std::fmt::Debug for Subjects {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Without its keys.
+        f.debug_struct("Subjects")
+            .field("own", &self.own)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Subjects {
+    pub(crate) fn new(config: &ClusterConfig, shard: HubId) -> Self {
+        let key = |context: &str| blake3::derive_key(context, &config.key);
+        let prefix = config.prefix.clone();
+        Self {
+            own: format!("{prefix}.r.{}.{}.", shard.node, shard.hub),
+            prefix,
+            hashing: key("tidings cluster v1: subjects of topics"),
+            sealing: key("tidings cluster v1: authentication of envelopes"),
+        }
+    }
+
+    pub(crate) fn key(&self, topic: &Topic) -> TopicKey {
+        let (kind, app, name) = match topic {
+            Topic::User(user) => (1, &user.app, user.user.as_str()),
+            Topic::Calls(user) => (2, &user.app, user.user.as_str()),
+            Topic::Channel(channel) => (3, &channel.app, channel.channel.as_str()),
+            Topic::Presence(user) => (4, &user.app, user.user.as_str()),
+        };
+        let mut hasher = blake3::Hasher::new_keyed(&self.hashing);
+        // All app ids have one length: no two topics are written alike.
+        hasher.update(&[kind]).update(app.as_str().as_bytes());
+        hasher.update(name.as_bytes());
+        let mut key = [0; 16];
+        key.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+        TopicKey(key)
+    }
+
+    pub(crate) fn topic(&self, key: TopicKey) -> String {
+        let mut subject = String::with_capacity(self.prefix.len() + 35);
+        let _ = write!(subject, "{}.t.", self.prefix);
+        for byte in key.0 {
+            let _ = write!(subject, "{byte:02x}");
+        }
+        subject
+    }
+
+    pub(crate) fn all_nodes(&self) -> String {
+        format!("{}.n", self.prefix)
+    }
+
+    /// Everything that is for this shard alone.
+    pub(crate) fn all_own(&self) -> String {
+        format!("{}*", self.own)
+    }
+
+    /// Where answers to this shard's question come in.
+    pub(crate) fn own(&self, ask: u64) -> String {
+        format!("{}{ask}", self.own)
+    }
+
+    /// The question that was asked with this subject for answers, if it is one of this shard's.
+    pub(crate) fn ask_of(&self, subject: &[u8]) -> Option<u64> {
+        let number = subject.strip_prefix(self.own.as_bytes())?;
+        std::str::from_utf8(number).ok()?.parse().ok()
+    }
+
+    /// Where another shard gets answers to its question.
+    pub(crate) fn of_shard(&self, shard: HubId, ask: u64) -> String {
+        format!("{}.r.{}.{}.{ask}", self.prefix, shard.node, shard.hub)
+    }
+
+    /// Where a message with this subject has come in; `None` = nowhere that this shard listens.
+    pub(crate) fn place(&self, subject: &[u8]) -> Option<Place> {
+        if subject.starts_with(self.own.as_bytes()) {
+            return Some(Place::Own);
+        }
+        let rest = subject.strip_prefix(self.prefix.as_bytes())?;
+        if rest == b".n" {
+            return Some(Place::AllNodes);
+        }
+        let hex = std::str::from_utf8(rest.strip_prefix(b".t.")?).ok()?;
+        let is_hex = hex.len() == 32 && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let number = is_hex.then(|| u128::from_str_radix(hex, 16).ok())??;
+        Some(Place::Topic(TopicKey(number.to_be_bytes())))
+    }
+
+    /// Whether what speaks of this topic belongs where it has come in.
+    pub(crate) fn is_of(&self, key: TopicKey, topic: &Topic) -> bool {
+        self.key(topic) == key || fault!(TopicIsNotCompared)
+    }
+}

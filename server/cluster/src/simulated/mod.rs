@@ -1,0 +1,7 @@
+//! For tests and the simulator: a NATS that is not there, and nodes without hubs on it.
+
+mod cluster;
+mod nats;
+
+pub use cluster::{Cluster, Plan};
+pub use nats::{Link, Nats, Times};
