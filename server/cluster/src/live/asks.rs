@@ -110,7 +110,10 @@ impl Asks {
     /// Whether a question is safe to be taken for one to nobody when NATS says later that nobody is
     /// there: then it has changed nothing that anybody knows of.
     pub(crate) fn looks(question: &Question) -> bool {
-        !matches!(question, Question::Deliver(_) | Question::HasTaken(_))
+        !matches!(
+            question,
+            Question::Deliver(_) | Question::HasTaken(_) | Question::Give { .. }
+        )
     }
 
     /// How a new question begins to look whether somebody is there.
