@@ -24,6 +24,9 @@ pub struct ChaosConfig {
     pub nodes: Vec<u16>,
     /// Nodes are killed for good, all but one.
     pub has_node_kills: bool,
+    /// Hubs lose their connections to NATS, or hear nothing over them; servers of NATS lose each
+    /// other.
+    pub has_link_faults: bool,
     /// Simulated time during which faults occur, in milliseconds.
     pub duration_ms: u64,
     /// Cuts, lost networks and half-open connections; without this the run is calm.
@@ -58,6 +61,7 @@ impl ChaosConfig {
             hubs: [1, 2, 4][usize::try_from(seed % 3).unwrap_or(0)],
             nodes: Vec::new(),
             has_node_kills: false,
+            has_link_faults: false,
             duration_ms: 60_000,
             has_faults: !seed.is_multiple_of(4),
             has_kills: seed.is_multiple_of(5),
@@ -201,7 +205,7 @@ pub fn run(config: &ChaosConfig) -> Report {
         disk_delay_ms,
         steps: 0,
         nodes: nodes::NodeFaults::default(),
-        has_invitations: !config.has_node_kills,
+        has_invitations: !config.has_node_kills && !config.has_link_faults,
     };
     if !config.nodes.is_empty() {
         chaos.checker.note_nodes();
@@ -251,6 +255,7 @@ pub fn run(config: &ChaosConfig) -> Report {
 /// Whether the operation must be seamless: planned restarts and second logins are.
 fn is_calm(config: &ChaosConfig) -> bool {
     let has_breaks = config.has_faults || config.has_kills || config.has_pauses;
+    let has_breaks = has_breaks || config.has_node_kills || config.has_link_faults;
     !has_breaks && config.faults.is_empty()
 }
 

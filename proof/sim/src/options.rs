@@ -14,6 +14,7 @@ const RESTARTS: &str = "restarts";
 const PAUSES: &str = "pauses";
 const OUTSIDE: &str = "outside";
 const NODE_KILLS: &str = "node-kills";
+const LINK_FAULTS: &str = "link-faults";
 
 /// Parses a run. Words about something else are ignored.
 ///
@@ -91,6 +92,7 @@ pub fn names() -> Vec<&'static str> {
         PAUSES,
         OUTSIDE,
         NODE_KILLS,
+        LINK_FAULTS,
     ];
     switches.into_iter().chain(kinds).collect()
 }
@@ -105,6 +107,7 @@ pub fn is_on(config: &ChaosConfig, name: &str) -> bool {
         PAUSES => config.has_pauses,
         OUTSIDE => config.has_outside,
         NODE_KILLS => config.has_node_kills,
+        LINK_FAULTS => config.has_link_faults,
         _ => FAULTS
             .iter()
             .any(|(fault, of)| *of == name && config.faults.contains(fault)),
@@ -121,6 +124,7 @@ pub fn switch_off(config: &mut ChaosConfig, name: &str) -> bool {
         PAUSES => config.has_pauses = false,
         OUTSIDE => config.has_outside = false,
         NODE_KILLS => config.has_node_kills = false,
+        LINK_FAULTS => config.has_link_faults = false,
         _ => match FAULTS.iter().find(|(_, of)| *of == name) {
             Some((fault, _)) => {
                 config.faults.remove(fault);
