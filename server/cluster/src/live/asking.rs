@@ -26,7 +26,9 @@ impl Live {
         router: &mut Router,
         out: &mut impl Outlet,
     ) {
+        let listens = router.subscribers(&topic).any(|hub| hub == asker);
         let asking = Asking {
+            listens,
             asker,
             number,
             topic,
@@ -108,6 +110,7 @@ impl Live {
             number,
             topic,
             question,
+            listens,
             here,
             ..
         } = asking;
@@ -123,7 +126,7 @@ impl Live {
             topic,
             ask: AskId::new(number),
             question,
-            listens: self.interests.contains_key(&key),
+            listens,
         };
         let subject = self.sending.subjects.topic(key);
         let reply = self.sending.subjects.own(number);

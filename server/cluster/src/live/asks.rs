@@ -36,6 +36,8 @@ pub(crate) struct Asking {
     pub(crate) topic: Topic,
     pub(crate) question: Arc<Question>,
     pub(crate) asked_ms: u64,
+    /// Whether the asker is subscribed to the topic.
+    pub(crate) listens: bool,
     /// How many hubs of this node have been asked; `None` = not asked yet.
     pub(crate) here: Option<usize>,
 }

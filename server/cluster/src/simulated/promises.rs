@@ -582,7 +582,13 @@ fn sum(seed: u64) -> Result<(), String> {
         let got = ask(&mut cluster, asker, &topic, 500);
         expect((greatest(&got), answers(&got)), (3, 3))?;
     }
-    // One who is not in the channel hears of all.
+    // One who is not in the channel hears of all, also where another hub of its node is.
+    cluster.apply(second, BusOp::Unsubscribe(topic.clone()));
+    cluster.pass(50);
+    let got = ask(&mut cluster, second, &topic, 500);
+    expect((greatest(&got), answers(&got)), (3, 3))?;
+    cluster.apply(second, BusOp::Subscribe(topic.clone()));
+    cluster.pass(50);
     cluster.apply(A, BusOp::Unsubscribe(topic.clone()));
     cluster.pass(50);
     let got = ask(&mut cluster, A, &topic, 500);
