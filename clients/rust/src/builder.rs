@@ -42,7 +42,7 @@ pub enum BuildError {
 #[derive(Debug, Clone, Default)]
 #[must_use]
 pub struct Builder {
-    endpoint: String,
+    endpoints: Vec<String>,
     app_id: String,
     is_apart: bool,
 }
@@ -51,8 +51,17 @@ impl Builder {
     /// Where the service is: `ws`, `wss`, `http` or `https`, a host, perhaps a port and a path.
     ///
     /// `/rtm` is appended to the path unless it is its end already.
-    pub fn endpoint(mut self, endpoint: impl Into<String>) -> Self {
-        self.endpoint = endpoint.into();
+    pub fn endpoint(self, endpoint: impl Into<String>) -> Self {
+        self.endpoints([endpoint])
+    }
+
+    /// Where the nodes of a cluster are, each as in [`Builder::endpoint`].
+    ///
+    /// The client begins at any of them and stays there. It goes to the next one when it cannot
+    /// connect, or when the server sends its clients away, and then first to the address that the
+    /// server names; its session goes with it.
+    pub fn endpoints<E: Into<String>>(mut self, endpoints: impl IntoIterator<Item = E>) -> Self {
+        self.endpoints = endpoints.into_iter().map(Into::into).collect();
         self
     }
 
@@ -78,7 +87,13 @@ impl Builder {
     /// # Errors
     /// [`BuildError`] when the endpoint or the app id is not of the documented form.
     pub fn build(self) -> Result<(Client, Events), BuildError> {
-        let uri = parse_endpoint(&self.endpoint)?;
+        let uris = match &self.endpoints[..] {
+            [] => vec![parse_endpoint("")?],
+            all => all
+                .iter()
+                .map(|endpoint| parse_endpoint(endpoint))
+                .collect::<Result<_, _>>()?,
+        };
         if let Err(source) = AppId::parse(&self.app_id) {
             return Err(BuildError::AppId {
                 app_id: self.app_id,
@@ -89,8 +104,10 @@ impl Builder {
         let (sender, events) = events::queue();
         let (state_sender, state) =
             watch::channel(tidings_client_core::ConnectionState::Disconnected);
-        let endpoint = uri.to_string();
-        tokio::spawn(Driver::new(uri, inbox, sender, state_sender).run());
+        let mut names: Vec<String> = uris.iter().map(Uri::to_string).collect();
+        names.sort_unstable();
+        let endpoint = names.join(",");
+        tokio::spawn(Driver::new(uris, inbox, sender, state_sender).run());
         let client = Client::new(&endpoint, self.app_id, self.is_apart, commands, state);
         Ok((client, events))
     }

@@ -23,6 +23,21 @@ pub(crate) const FRAMES_MAX: usize = 512;
 /// How long a close may take before the socket is dropped.
 const CLOSE_WAIT: Duration = Duration::from_secs(1);
 
+/// What a connection has to tell.
+#[derive(Debug)]
+pub(crate) struct Report {
+    pub(crate) input: Input,
+    /// The text of the server's close frame, if this is its end and there was one.
+    pub(crate) reason: String,
+}
+
+impl From<Input> for Report {
+    fn from(input: Input) -> Self {
+        let reason = String::new();
+        Self { input, reason }
+    }
+}
+
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// Opens a connection, not before `open_from`, and serves it until it ends or `frames` is closed.
@@ -33,24 +48,28 @@ pub(crate) async fn run(
     uri: Uri,
     open_from: Instant,
     mut frames: mpsc::Receiver<Bytes>,
-    inputs: mpsc::Sender<Input>,
+    inputs: mpsc::Sender<Report>,
 ) {
     let socket = tokio::select! {
         socket = async { sleep_until(open_from).await; open(uri).await } => socket,
         // Nothing is written before the connection is open: this is its end.
         _ = frames.recv() => return,
     };
-    let code = match socket {
+    let (code, reason) = match socket {
         Some(socket) => {
-            if inputs.send(Input::Opened { connection }).await.is_err() {
+            let opened = Input::Opened { connection };
+            if inputs.send(opened.into()).await.is_err() {
                 return;
             }
             serve(connection, socket, &mut frames, &inputs).await
         }
         None => None,
-    };
+    }
+    .unzip();
+    let input = Input::Closed { connection, code };
+    let reason = reason.unwrap_or_default();
     // The driver may be gone: then nobody asks.
-    let _ = inputs.send(Input::Closed { connection, code }).await;
+    let _ = inputs.send(Report { input, reason }).await;
 }
 
 /// Opens a TCP connection, and TLS over it if the address asks for that.
@@ -92,25 +111,26 @@ async fn open(uri: Uri) -> Option<Socket> {
         .then_some(socket)
 }
 
-/// Returns the close code, if the server sent one.
+/// Returns the close code and its text, if the server sent one.
 async fn serve(
     connection: ConnectionId,
     mut socket: Socket,
     frames: &mut mpsc::Receiver<Bytes>,
-    inputs: &mpsc::Sender<Input>,
-) -> Option<u16> {
+    inputs: &mpsc::Sender<Report>,
+) -> Option<(u16, String)> {
     loop {
         tokio::select! {
             message = socket.next() => {
                 let message = message?.ok()?;
-                if let Some((code, _)) = message.as_close() {
-                    let code = u16::from(code);
+                if let Some((code, reason)) = message.as_close() {
+                    let end = (u16::from(code), reason.to_owned());
                     let _ = timeout(CLOSE_WAIT, socket.close()).await;
-                    return Some(code);
+                    return Some(end);
                 }
                 if message.is_binary() {
                     let payload = Bytes::from(message.into_payload());
-                    inputs.send(Input::Received { connection, payload }).await.ok()?;
+                    let received = Input::Received { connection, payload };
+                    inputs.send(received.into()).await.ok()?;
                 }
             }
             frame = frames.recv() => {

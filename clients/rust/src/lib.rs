@@ -76,6 +76,7 @@ mod channel;
 mod client;
 mod connection;
 mod driver;
+mod endpoints;
 mod error;
 mod events;
 mod invitations;

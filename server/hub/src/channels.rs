@@ -5,11 +5,13 @@
 //! a member's `MemberJoined` comes before its first message and its `MemberLeft` after its last
 //! (contract DEL-2, DEL-3).
 
+pub(crate) mod kept;
 pub(crate) mod lists;
 pub(crate) mod members;
 pub(crate) mod memberships;
 pub(crate) mod moves;
 pub(crate) mod nodes;
+mod rest;
 pub(crate) mod state;
 
 #[cfg(test)]
@@ -30,8 +32,8 @@ use tidings_wire::proto::{ChannelMessage, MemberJoined, MemberLeft, SendToChanne
 
 use crate::attributes::Attributes;
 use crate::bus_ops::{BusOp, ForOthers, Keep, MemberSnapshot, Publication, Topic};
+use crate::channels::kept::Word;
 use crate::channels::members::{Change, Missing, Stamp};
-use crate::channels::moves::Word;
 use crate::channels::state::{Channels, HELD_MAX, Held, Own, Published, Sync};
 use crate::history::{History, history_message};
 use crate::ids::{ChannelKey, HubId, MessageId, SessionId};

@@ -28,7 +28,6 @@ use crate::kernel::session::End;
 use crate::kernel::stores::StoreTag;
 use crate::kernel::timers::Timer;
 use crate::kernel::users::{Recalled, Stage};
-use crate::life::moves::Moves;
 use crate::life::state::{Logins, Memory};
 use crate::peers::state::Peers;
 use crate::presence::Presence;
@@ -47,7 +46,6 @@ pub struct Hub {
     pub(crate) history: History,
     pub(crate) invitations: Invitations,
     pub(crate) memory: Memory,
-    pub(crate) moves: Moves,
     pub(crate) is_draining: bool,
     /// The one pong frame.
     pong: Bytes,
@@ -113,7 +111,6 @@ impl Hub {
             history: History::default(),
             invitations: Invitations::new(hasher),
             memory: Memory::default(),
-            moves: Moves::new(),
             is_draining: false,
             pong: encode_server(Kind::Pong(Pong {})),
             unasserted: 0,
@@ -133,7 +130,7 @@ impl Hub {
         };
         self.take(input, &mut watched);
         self.fire_timers(&mut watched);
-        if self.moves.is_waiting() {
+        if self.logins.moves.is_waiting() {
             self.go_on_with_moves(&mut watched);
         }
         if self.kernel.replay_bytes.get() > self.memory.replay_bytes_max {
@@ -163,7 +160,6 @@ impl Hub {
         self.history.assert_consistent(&self.kernel);
         self.invitations.assert_consistent(&self.kernel);
         self.memory.assert_consistent(&self.kernel);
-        self.moves.assert_consistent(&self.kernel);
         assert!(
             !self.kernel.is_settling || self.kernel.connections.is_empty(),
             "a hub that settles has no connection"
@@ -571,7 +567,7 @@ impl Hub {
         if let Topic::User(user) = &topic
             && self.kernel.moves.is_arriving(user)
         {
-            return self.moves.hear(user, from, &message);
+            return self.logins.moves.hear(user, from, &message);
         }
         match (topic, &*message) {
             (Topic::User(user), Publication::InboxGrew) => {
