@@ -104,7 +104,10 @@ impl Host for Worker {
         for text in closing.texts {
             self.send_text(id, text);
         }
-        self.close_slot(slot, closing.code, closing.reason);
+        match self.hint(&closing) {
+            Some(reason) => self.close_slot(slot, closing.code, &reason),
+            None => self.close_slot(slot, closing.code, closing.reason),
+        }
     }
 
     fn hand_over(&mut self, id: ConnectionId, to: HubId, wish: Wish, opened_ms: u64) {

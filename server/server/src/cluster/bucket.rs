@@ -10,8 +10,8 @@ use async_nats::jetstream::{self, Context, ErrorCode};
 use async_nats::{Client, ConnectError, ConnectErrorKind, ConnectOptions, HeaderMap};
 use tidings_cluster::nodes::{Effect, Input, LEASE_MS, Lease};
 
+use super::authorities::tls;
 use super::error::ClusterError;
-use super::placing::tls;
 use super::probe::{Problem, Survey};
 use super::settings::{ClusterSettings, NatsLogin, NatsUrl};
 

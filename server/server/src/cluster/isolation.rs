@@ -1,5 +1,6 @@
 //! What a hub's thread does when its node's place in the cluster changes.
 
+use tidings_cell::Closing;
 use tidings_cluster::nodes::Isolation;
 use tidings_hub::ids::ConnectionId;
 use tidings_wire::codes::CloseCode;
@@ -8,10 +9,13 @@ use crate::connection::Stage;
 use crate::head::Refusal;
 use crate::worker::Worker;
 
+/// Longest reason of a close, in bytes. Source: RFC 6455 5.5: 125 with the code.
+const REASON_BYTES_MAX: usize = 123;
+
 impl Worker {
     /// How far this node is from the others has changed. On a node that is closed to its cluster,
     /// clients would talk to nobody: they are sent elsewhere, and no others are let in. Their
-    /// sessions stay as those of clients whose connections break. Source: cluster 4.3.
+    /// sessions stay as those of clients whose connections break. Source: cluster 4.
     pub(crate) fn note_isolation(&mut self, isolation: Isolation) {
         let is_silent = isolation != Isolation::None;
         tidings_cell::with_bus(self, |bus, _| bus.set_isolated(is_silent));
@@ -32,6 +36,21 @@ impl Worker {
                 Stage::Leaving(_) | Stage::Closing(_) => {}
             }
         }
+    }
+
+    /// The reason of a close by which clients are sent to another node: with the address of one.
+    /// Legacy clients, whose close codes are others, ask for addresses again.
+    pub(crate) fn hint(&self, closing: &Closing<'_>) -> Option<String> {
+        let membership = self.node.membership.as_ref()?;
+        let code = match closing.cause? {
+            code @ (CloseCode::GoingAway | CloseCode::NodeIsolated) => code,
+            _ => return None,
+        };
+        if closing.code != code as u16 {
+            return None;
+        }
+        let reason = format!("{} {}", closing.reason, membership.elsewhere()?);
+        (reason.len() <= REASON_BYTES_MAX).then_some(reason)
     }
 
     /// Closes a connection; its session waits for its client.
