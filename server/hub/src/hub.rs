@@ -553,7 +553,7 @@ impl Hub {
                 }
             }
             BusInput::Missed { topic, from, count } => self.handle_missed(topic, from, count, out),
-            BusInput::NodeLost { node } => self.handle_node_lost(node),
+            BusInput::NodeLost { node } => self.handle_node_lost(node, out),
         }
     }
 

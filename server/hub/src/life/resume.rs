@@ -171,7 +171,7 @@ impl Hub {
         };
         match located {
             Located::Here if by.node != self.kernel.config.id.node => {
-                let of = (ask.user, ask.session);
+                let of = (ask.user, ask.session, by);
                 self.begin_move(ask.opened, ask.resume, of, out);
             }
             Located::Here => {
