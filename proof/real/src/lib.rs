@@ -5,9 +5,10 @@
 //! were kept.
 //!
 //! Reading order: [`proxy`] (a network that breaks by seed), [`program`] (the server in a process
-//! of its own), [`soak`] (clients that write to each other over that network, and the judge of what
-//! they got), [`autobahn`] (WebSocket conformance), [`power`] (a disk that forgets what was not
-//! synced), [`raw`] (clients that read nothing).
+//! of its own), [`cluster`] (several of them on NATS servers), [`soak`] (clients that write to each
+//! other over those networks, and the judge of what they got), [`autobahn`] (WebSocket
+//! conformance), [`power`] (a disk that forgets what was not synced), [`raw`] (clients that read
+//! nothing).
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -22,6 +23,7 @@
 //! ```
 
 pub mod autobahn;
+pub mod cluster;
 pub mod power;
 pub mod program;
 pub mod proxy;

@@ -121,13 +121,11 @@ impl Program {
         })
     }
 
-    /// Asks it to end, waits until it has, and starts the next process on the same data and the
-    /// same port. Not for one on a disk of its own, which ends with the process.
+    /// Asks it to end and waits until it has.
     ///
     /// # Errors
-    /// [`Failure`] when it does not end in time or not by itself, or when the next one does not
-    /// start.
-    pub fn restart(&mut self) -> Result<(), Failure> {
+    /// [`Failure`] when it does not end in time or not by itself.
+    pub fn end(&mut self) -> Result<(), Failure> {
         self.signal(Signal::Terminate)?;
         let began = Instant::now();
         let status = loop {
@@ -145,6 +143,16 @@ impl Program {
             let text = format!("the server ended with {status}:\n{log}");
             return Err(Failure::new(text));
         }
+        Ok(())
+    }
+
+    /// Ends it as [`Program::end`] does, and starts the next process on the same data and the same
+    /// port. Not for one on a disk of its own, which ends with the process.
+    ///
+    /// # Errors
+    /// As [`Program::end`]; also when the next one does not start.
+    pub fn restart(&mut self) -> Result<(), Failure> {
+        self.end()?;
         self.start_again()
     }
 

@@ -457,6 +457,9 @@ fn check(config: &ServerConfig) -> Result<(), StartError> {
     if config.drain_window_ms > DRAIN_WINDOW_MS_MAX {
         return Err(StartError::DrainWindow(config.drain_window_ms));
     }
+    if let Some(settings) = &config.cluster {
+        cluster::check(settings)?;
+    }
     Ok(())
 }
 

@@ -302,3 +302,46 @@ fn a_node_without_nats_sends_its_clients_away_and_starts_anew_when_it_is_back() 
     assert_eq!(nodes(&commands), [(0, "a".into(), false)]);
     assert_eq!(metric(&again, "tidings_cluster_isolated"), 0);
 }
+
+#[test]
+fn a_lease_is_held_over_tls_with_an_nkey() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let made = rcgen::generate_simple_self_signed(["localhost".into()]).expect("made");
+    let (cert, key) = (
+        folder.path().join("cert.pem"),
+        folder.path().join("key.pem"),
+    );
+    std::fs::write(&cert, made.cert.pem()).expect("a file");
+    std::fs::write(&key, made.signing_key.serialize_pem()).expect("a file");
+    let user = nkeys::KeyPair::new_user();
+    let nats = Nats::with(&format!(
+        "jetstream {{ store_dir: STORE }}\ntls {{ cert_file: {cert:?}, key_file: {key:?} }}\n\
+         authorization {{ users: [{{ nkey: {} }}] }}",
+        user.public_key()
+    ));
+    let mut cluster = settings("a", &[&nats]);
+    let url = format!("tls://localhost:{}", nats.port);
+    cluster.servers = vec![url.parse().expect("an address")];
+    let seed = user.seed().expect("a seed");
+    cluster.login = NatsLogin::File(format!("{seed}\n"));
+    let error = refused(cluster.clone());
+    assert!(matches!(error, ClusterError::Tls(_)), "{error}");
+    assert!(error.hint().contains("--cluster-ca"), "{}", error.hint());
+    cluster.tls_ca = Some(cert);
+    init_cluster(&cluster).expect("made");
+    let node = TestServer::start(node(cluster.clone()));
+    until("its hubs are connected too", || {
+        metric(&node, "tidings_cluster_links") == 2
+    });
+    assert_eq!(nodes(&cluster), [(0, "a".into(), false)]);
+    cluster.login = NatsLogin::File("no seed at all".into());
+    let error = refused(cluster.clone());
+    assert!(
+        error.hint().contains("nkey") || error.hint().contains("creds"),
+        "{}",
+        error.hint()
+    );
+    cluster.tls_ca = Some(folder.path().join("nowhere.pem"));
+    let error = refused(cluster);
+    assert!(error.to_string().contains("nowhere.pem"), "{error}");
+}

@@ -55,7 +55,7 @@ pub(crate) struct ClusterReach {
     #[arg(long, env = "TIDINGS_CLUSTER_CREDENTIALS", value_name = "FILE")]
     cluster_credentials: Option<PathBuf>,
 
-    /// PEM file with the authorities that vouch for the NATS servers [default: the system's]
+    /// PEM file with the authorities that vouch for the NATS servers [default: the public ones]
     #[arg(long, env = "TIDINGS_CLUSTER_CA", value_name = "FILE")]
     cluster_ca: Option<PathBuf>,
 

@@ -113,7 +113,7 @@ export default defineConfig({
           { text: 'Legacy Signaling', link: '/spec/signaling' },
           { text: 'Token formats', link: '/spec/tokens' },
           { text: 'Server-side HTTP API (planned)', link: '/spec/rest' },
-          { text: 'Cluster (planned)', link: '/spec/cluster' },
+          { text: 'Cluster (storage planned)', link: '/spec/cluster' },
           { text: 'RTM 2.x (later)', link: '/spec/rtm2' },
         ],
       },

@@ -33,7 +33,7 @@ pub(crate) fn command(
     };
     let node = Path::new("node");
     Ok(match name {
-        "tidings" | "tidings-tls" => tidings(name, programs, address, folder)?,
+        "tidings" | "tidings-tls" | "tidings-logging" => tidings(name, programs, address, folder)?,
         "uws" => script(&programs.peers.join("node_modules/.bin/bun"), "uws.mjs"),
         "ws" => script(node, "ws.mjs"),
         "socketio" => script(node, "socketio.mjs"),
@@ -78,8 +78,14 @@ pub(crate) const API_KEY: &str =
 
 fn tidings(name: &str, programs: &Programs, address: SocketAddr, folder: &Path) -> Result<Command> {
     let mut command = Command::new(&programs.tidings);
+    let log: &[&str] = match name {
+        "tidings-logging" => &["--log", "info", "--log-format", "json"],
+        _ => &["--log", "error"],
+    };
     command
-        .args(["serve", "--dev", "--log", "error", "--listen"])
+        .args(["serve", "--dev"])
+        .args(log)
+        .arg("--listen")
         .arg(address.to_string())
         .args(["--hubs", &programs.threads.to_string()])
         .args(["--disk-reserve", "0"])

@@ -26,6 +26,7 @@ mod scenario;
 mod series;
 mod servers;
 mod stamp;
+mod watched;
 mod wire;
 
 use std::net::SocketAddr;
@@ -64,6 +65,8 @@ enum Command {
     Series(series::Settings),
     /// Make the document and its plots from the figures of a series
     Report(report::Settings),
+    /// Compare what paced fan-out costs our server while it is watched with what it costs alone
+    Watched(watched::Settings),
     /// Attack our server from one app, or as a stranger, and measure what users of another app
     /// notice
     Fairness(fairness::Settings),
@@ -111,6 +114,7 @@ fn main() -> Result<()> {
         Command::Many(settings) => many::run(&settings),
         Command::Series(settings) => series::run(&settings),
         Command::Report(settings) => report::run(&settings),
+        Command::Watched(settings) => watched::run(&settings),
         Command::Fairness(settings) => fairness::run(&settings),
     }
 }

@@ -102,7 +102,8 @@ fn built() -> PathBuf {
     cache.unwrap_or_else(home).join("tidings-peers")
 }
 
-/// Starts a server by its name: `tidings`, `tidings-tls`, `floor`, `floor-16` (frames per write),
+/// Starts a server by its name: `tidings`, `tidings-tls`, `tidings-logging` (each event, as JSON),
+/// `floor`, `floor-16` (frames per write),
 /// `uws`, `ws`, `socketio`, `nats`, `mosquitto`, `sockudo`, `nchan`, `centrifuge`.
 pub(crate) fn start(name: &str, programs: &Programs) -> Result<Server> {
     let address = SocketAddr::from(([127, 0, 0, 1], free_port()?));

@@ -15,6 +15,7 @@ mod performance;
 mod proofs;
 mod python;
 mod reliability;
+mod rust_tests;
 mod security_list;
 mod setup;
 mod sim;
@@ -54,6 +55,9 @@ enum Task {
     },
     /// Set everything up, then run three NATS servers and three nodes of a cluster with the demo
     Cluster {
+        /// Instead, check packaging/cluster and a cluster of the test build; part of `test`
+        #[arg(long)]
+        check: bool,
         /// Port of the first node; the others have the next two
         #[arg(long, value_name = "PORT", default_value_t = 7401, value_parser = clap::value_parser!(u16).range(1..=65_533))]
         first_port: u16,
@@ -109,6 +113,18 @@ enum Task {
             value_name = "OPTION"
         )]
         series: Vec<String>,
+    },
+    /// Measure what watching a server costs (metrics, console, JSON logs), and write
+    /// docs/proven/performance-watched.md
+    #[command(after_help = "All options: cargo run -p tidings-load -- watched --help")]
+    PerformanceWatched {
+        /// Options of `tidings-load watched`, for example `--pairs N`
+        #[arg(
+            trailing_var_arg = true,
+            allow_hyphen_values = true,
+            value_name = "OPTION"
+        )]
+        load: Vec<String>,
     },
     /// Measure the server-side API side by side with other servers, and write
     /// docs/proven/performance-api.md
@@ -242,7 +258,10 @@ fn main() -> ExitCode {
 fn perform(task: Task) -> Result<()> {
     match task {
         Task::Up { serve } => up::up(&serve),
-        Task::Cluster { first_port, serve } => cluster::run(first_port, &serve),
+        Task::Cluster { check: true, .. } => cluster::gate(),
+        Task::Cluster {
+            first_port, serve, ..
+        } => cluster::run(first_port, &serve),
         Task::Nats => {
             println!("{}", nats::server()?.display());
             Ok(())
@@ -257,6 +276,7 @@ fn perform(task: Task) -> Result<()> {
         Task::Figures => figures::check(),
         Task::Supply => supply::check(),
         Task::Performance { series } => performance::run_series(&series),
+        Task::PerformanceWatched { load } => performance::run_watched(&load),
         Task::PerformanceApi { load } => performance::run_calls(&load),
         Task::Fairness { load } => fairness::run(&load),
         Task::Ratchet { update } => tests::ratchet(update),

@@ -25,6 +25,22 @@ pub(crate) fn run_calls(arguments: &[String]) -> Result<()> {
     run(".", PROGRAM, &command)
 }
 
+/// What it costs to watch a server, which `docs/proven/performance-watched.md` is about.
+pub(crate) fn run_watched(arguments: &[String]) -> Result<()> {
+    cargo(&[
+        "build",
+        "--release",
+        "--package",
+        "tidings",
+        "--package",
+        "tidings-load",
+    ])?;
+    let commit = said_by("git", &["rev-parse", "--short", "HEAD"])?;
+    let mut command = vec!["watched", "--threads", "2", "--commit", &commit];
+    command.extend(arguments.iter().map(String::as_str));
+    run(".", PROGRAM, &command)
+}
+
 /// Installs the other servers and builds ours with what loads them.
 fn prepare() -> Result<()> {
     run("tools/load/peers", "sh", &["install.sh"])?;

@@ -6,11 +6,11 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, bail};
 
 use crate::reliability::said_by;
-use crate::setup::{self, cargo, cargo_program, root, run, run_with};
+use crate::setup::{self, cargo, root, run, run_with};
 use crate::sim::Sim;
 use crate::{
     cluster, coverage, faults, figures, instructions, layers, nats, package, proofs, python,
-    security_list, supply,
+    rust_tests, security_list, supply,
 };
 
 /// Seeds of the simulator in one run. More find more and cost about 40 ms each.
@@ -99,14 +99,7 @@ pub(crate) fn check() -> Result<()> {
     setup::own_clock()?;
     // The end-to-end tests run the program itself.
     cargo(&["build", "--quiet", "--package", "tidings"])?;
-    let server = nats::server()?;
-    let variables = [(nats::VARIABLE, &*server.to_string_lossy())];
-    run_with(
-        ".",
-        &cargo_program(),
-        &["test", "--workspace", "--quiet"],
-        &variables,
-    )
+    rust_tests::run()
 }
 
 /// Checks code and pages generated from `proto/`.

@@ -7,6 +7,7 @@
 
 mod carry;
 mod plan;
+mod targets;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -21,6 +22,8 @@ use tokio::time::Instant;
 
 use self::carry::{Ended, Flow, carry};
 pub use self::plan::{Direction, Ending, Outage, Plan, Trigger, Weather};
+pub use self::targets::Targets;
+use crate::random::Random;
 use crate::{Failure, pace};
 
 /// After one side has closed in order, the other gets this long to do the same.
@@ -77,7 +80,7 @@ struct Silence {
 
 #[derive(Debug)]
 struct Shared {
-    target: SocketAddr,
+    targets: Targets,
     weather: Weather,
     seed: u64,
     /// Numbers the connections.
@@ -88,6 +91,8 @@ struct Shared {
     away_until: Mutex<Instant>,
     /// Whether there are faults. When it changes, every connection is reset.
     is_broken: watch::Sender<bool>,
+    /// How often everything that was open has been reset.
+    resets: watch::Sender<u64>,
 }
 
 /// The network of one client. Its connections end when it is dropped.
@@ -99,19 +104,23 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Listens on a free port of this machine and carries to `target`, without faults yet. Must be
-    /// called within a tokio runtime.
+    /// Listens on a free port of this machine and carries each connection to one of `targets`,
+    /// without faults yet. Must be called within a tokio runtime.
     ///
     /// # Errors
     /// [`Failure`] when there is no port.
-    pub async fn start(target: SocketAddr, weather: Weather, seed: u64) -> Result<Self, Failure> {
+    pub async fn start(
+        targets: impl Into<Targets>,
+        weather: Weather,
+        seed: u64,
+    ) -> Result<Self, Failure> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
         let listener = listener.map_err(Failure::of("no port for a proxy"))?;
         let address = listener.local_addr();
         let address = address.map_err(Failure::of("a port without an address"))?;
         let now = Instant::now();
         let shared = Arc::new(Shared {
-            target,
+            targets: targets.into(),
             weather,
             seed,
             count: AtomicU64::new(0),
@@ -122,6 +131,7 @@ impl Proxy {
             }),
             away_until: Mutex::new(now),
             is_broken: watch::Sender::new(false),
+            resets: watch::Sender::new(0),
         });
         let accepting = tokio::spawn(accept(listener, Arc::clone(&shared)));
         Ok(Self {
@@ -144,6 +154,11 @@ impl Proxy {
     /// Ends all faults: what is open is reset, everything opened from now on is carried.
     pub fn heal(&self) {
         self.shared.is_broken.send_replace(false);
+    }
+
+    /// Resets everything that is open.
+    pub fn cut(&self) {
+        self.shared.resets.send_modify(|count| *count += 1);
     }
 
     /// What has been done.
@@ -189,7 +204,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
         let number = shared.count.fetch_add(1, Ordering::Relaxed);
         lock(&shared.tally).connections += 1;
         let plan = Plan::draw(&shared.weather, shared.seed, number);
-        links.spawn(link(client, plan, Arc::clone(&shared)));
+        links.spawn(link(client, number, plan, Arc::clone(&shared)));
     }
 }
 
@@ -233,9 +248,13 @@ struct Link {
     down: watch::Sender<Flow>,
 }
 
-async fn link(client: TcpStream, plan: Plan, shared: Arc<Shared>) {
-    let Ok(server) = TcpStream::connect(shared.target).await else {
-        return;
+async fn link(client: TcpStream, number: u64, plan: Plan, shared: Arc<Shared>) {
+    let chance = Random::new(shared.seed, number).next_u64();
+    let Some(target) = shared.targets.pick(chance) else {
+        return reset(&client);
+    };
+    let Ok(server) = TcpStream::connect(target).await else {
+        return reset(&client);
     };
     // Small frames must not wait for others: the plan says what waits.
     let _ = client.set_nodelay(true);
@@ -297,6 +316,7 @@ type End = watch::Receiver<Option<Option<Ended>>>;
 /// both directions are dropped.
 async fn supervise(link: &Link, plan: Option<Plan>, shared: &Shared, mut up: End, mut down: End) {
     let mut weather = shared.is_broken.subscribe();
+    let mut resets = shared.resets.subscribe();
     let age = async {
         match plan.map(|plan| plan.trigger) {
             Some(Trigger::After(life)) => pace(life).await,
@@ -308,6 +328,7 @@ async fn supervise(link: &Link, plan: Option<Plan>, shared: &Shared, mut up: End
     let ended = tokio::select! {
         () = age => Some(Ended::ByCount),
         _ = changing => None,
+        _ = resets.changed() => None,
         ended = up.wait_for(Option::is_some) => ended.ok().and_then(|ended| ended.flatten()),
         ended = down.wait_for(Option::is_some) => ended.ok().and_then(|ended| ended.flatten()),
     };

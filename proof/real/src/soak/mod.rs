@@ -10,6 +10,7 @@
 mod client;
 mod judge;
 mod node;
+mod nodes;
 mod party;
 mod words;
 
@@ -23,9 +24,10 @@ use tokio::time::Instant;
 
 pub use self::judge::{Destination, Fate, Judge, Series, Verdict};
 use self::node::Node;
+pub use self::nodes::{Act, run_on};
 use self::party::{Party, Places};
 use crate::program::{Program, Signal};
-use crate::proxy::{Tally, Weather};
+use crate::proxy::{Tally, Targets, Weather};
 use crate::random::Random;
 use crate::{Failure, pace};
 
@@ -55,6 +57,8 @@ pub struct Settings {
     pub restarts: u32,
     /// Nobody is away for longer than the presence grace (30 s), so nobody may be seen to leave.
     pub all_stay: bool,
+    /// Whether peer messages may be stored for a receiver who is away.
+    pub stores: bool,
     /// Mean time between two bursts of a user, of two messages on average.
     pub pace_ms: u64,
     /// Times in which the server's process is stopped, if there are any.
@@ -91,6 +95,7 @@ impl Settings {
             },
             is_calm: false,
             restarts: 0,
+            stores: true,
             all_stay: is_short,
             pace_ms: if is_short { 300 } else { 1_200 },
             pauses: None,
@@ -186,57 +191,92 @@ pub async fn run(settings: &Settings) -> Result<Report, Failure> {
 /// # Errors
 /// As [`run`].
 pub async fn run_against(settings: &Settings, program: &mut Program) -> Result<Report, Failure> {
-    let began = Instant::now();
-    let node = if settings.is_mixed {
-        Some(Node::start()?)
-    } else {
-        None
-    };
-    let run = Arc::new(Run {
-        settings: *settings,
-        judge: Mutex::new(Judge::new(settings.all_stay)),
-        is_over: watch::Sender::new(false),
-        node,
-    });
-    let mut parties = vec![];
-    let mut load = JoinSet::new();
-    for group in 0..settings.groups {
-        parties.extend(begin_group(&run, group, program, &mut load).await?);
-    }
-    for party in parties.iter().filter(|_| !settings.is_calm) {
-        party.proxy.unleash();
-    }
+    let begun = Begun::begin(settings, &program.address().into()).await?;
     let end = Instant::now() + settings.duration;
     restart(settings, program).await?;
     tokio::select! {
-        () = wait_out(&run, &parties, end) => {}
+        () = wait_out(&begun.run, &begun.parties, end) => {}
         failure = pause(settings.pauses, program) => return Err(failure),
     }
     if settings.pauses.is_some() {
         // It may be over in the middle of one.
         program.signal(Signal::Continue)?;
     }
-    run.is_over.send_replace(true);
-    for party in parties.iter().filter(|_| !settings.is_calm) {
-        party.proxy.heal();
+    let mut report = begun.end().await?;
+    report.restarts = settings.restarts;
+    report.log = program.log();
+    Ok(report)
+}
+
+/// A run whose users are there and write.
+struct Begun {
+    run: Arc<Run>,
+    parties: Vec<Party>,
+    load: Load,
+    began: Instant,
+}
+
+impl Begun {
+    /// Logs everybody in, lets them write, and begins the faults of their networks.
+    async fn begin(settings: &Settings, servers: &Targets) -> Result<Self, Failure> {
+        let began = Instant::now();
+        let node = if settings.is_mixed {
+            Some(Node::start()?)
+        } else {
+            None
+        };
+        let run = Arc::new(Run {
+            settings: *settings,
+            judge: Mutex::new(Judge::new(settings.all_stay)),
+            is_over: watch::Sender::new(false),
+            node,
+        });
+        let mut parties = vec![];
+        let mut load = JoinSet::new();
+        for group in 0..settings.groups {
+            parties.extend(begin_group(&run, group, servers, &mut load).await?);
+        }
+        for party in parties.iter().filter(|_| !settings.is_calm) {
+            party.proxy.unleash();
+        }
+        Ok(Self {
+            run,
+            parties,
+            load,
+            began,
+        })
     }
-    settle(&run, &parties, &mut load).await?;
-    let mut tally = Tally::default();
-    for party in &parties {
-        tally.add(&party.proxy.tally());
+
+    /// Ends the writing, heals the networks, waits for what was promised, and judges.
+    async fn end(self) -> Result<Report, Failure> {
+        let Self {
+            run,
+            parties,
+            mut load,
+            began,
+        } = self;
+        run.is_over.send_replace(true);
+        for party in parties.iter().filter(|_| !run.settings.is_calm) {
+            party.proxy.heal();
+        }
+        settle(&run, &parties, &mut load).await?;
+        let mut tally = Tally::default();
+        for party in &parties {
+            tally.add(&party.proxy.tally());
+        }
+        Ok(Report {
+            took: began.elapsed(),
+            users: parties.len(),
+            of_javascript: parties
+                .iter()
+                .filter(|party| party.is_of_javascript())
+                .count(),
+            verdict: run.judge(|judge| judge.verdict()),
+            tally,
+            restarts: 0,
+            log: String::new(),
+        })
     }
-    Ok(Report {
-        took: began.elapsed(),
-        users: parties.len(),
-        of_javascript: parties
-            .iter()
-            .filter(|party| party.is_of_javascript())
-            .count(),
-        verdict: run.judge(|judge| judge.verdict()),
-        tally,
-        restarts: settings.restarts,
-        log: program.log(),
-    })
 }
 
 type Load = JoinSet<Result<(), Failure>>;
@@ -245,7 +285,7 @@ type Load = JoinSet<Result<(), Failure>>;
 async fn begin_group(
     run: &Arc<Run>,
     group: u32,
-    program: &Program,
+    servers: &Targets,
     load: &mut Load,
 ) -> Result<Vec<Party>, Failure> {
     let settings = run.settings;
@@ -263,7 +303,7 @@ async fn begin_group(
         };
         // In turns that differ from group to group: the ways of being woken below do not.
         let node = run.node.as_ref().filter(|_| (group + user) % 2 == 1);
-        let (party, events) = Party::new(run, name, number, program.address(), node).await?;
+        let (party, events) = Party::new(run, name, number, servers, node).await?;
         tokio::spawn(party::read(Arc::clone(run), party.clone(), events));
         parties.push(party);
     }

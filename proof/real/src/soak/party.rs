@@ -1,6 +1,5 @@
 //! A user: a client of the SDK behind a network of its own, what it writes and what it reads.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,7 +13,7 @@ use super::client::{AnyClient, AnyEvents, Heard, Refusal};
 use super::judge::{Destination, Fate, Series};
 use super::node::Node;
 use super::words;
-use crate::proxy::Proxy;
+use crate::proxy::{Proxy, Targets};
 use crate::random::Random;
 use crate::{Failure, pace};
 
@@ -42,12 +41,12 @@ impl Party {
         run: &Run,
         name: String,
         number: u64,
-        server: SocketAddr,
+        servers: &Targets,
         node: Option<&Arc<Node>>,
     ) -> Result<(Self, AnyEvents), Failure> {
         let settings = run.settings;
         let seed = Random::new(settings.seed, number).next_u64();
-        let proxy = Proxy::start(server, settings.weather, seed).await?;
+        let proxy = Proxy::start(servers.clone(), settings.weather, seed).await?;
         let (client, events) = AnyClient::new(&name, proxy.address(), node)?;
         let proxy = Arc::new(proxy);
         let party = Self {
@@ -181,7 +180,7 @@ fn send(
     } else {
         random.between(0, 200)
     };
-    let is_offline = random.percent(70);
+    let is_offline = random.percent(70) && run.settings.stores;
     let from = party.name.clone();
     let series = Series { from, to };
     let number = run.judge(|judge| judge.send(&series));

@@ -11,6 +11,7 @@ use async_nats::{Client, ConnectError, ConnectErrorKind, ConnectOptions, HeaderM
 use tidings_cluster::nodes::{Effect, Input, LEASE_MS, Lease};
 
 use super::error::ClusterError;
+use super::placing::tls;
 use super::probe::{Problem, Survey};
 use super::settings::{ClusterSettings, NatsLogin, NatsUrl};
 
@@ -139,9 +140,10 @@ fn options(settings: &ClusterSettings) -> Result<ConnectOptions, Unopened> {
             let ms = 50_u64.saturating_mul(attempts as u64).min(RECONNECT_MS_MAX);
             Duration::from_millis(ms)
         });
-    if let Some(path) = &settings.tls_ca {
-        options = options.add_root_certificates(path.clone());
-    }
+    // The same authorities as on the live path.
+    let tls = tls(settings.tls_ca.as_deref());
+    let tls = tls.map_err(|why| Unopened::For(ClusterError::Tls(why)))?;
+    options = options.tls_client_config((*tls).clone());
     if settings.servers.iter().any(|server| server.is_tls) {
         options = options.require_tls(true);
     }
@@ -390,7 +392,10 @@ pub(super) fn shown(entry: &jetstream::kv::Entry) -> Option<Shown> {
         return Some(Shown::Node(Input::Gone { number, revision }));
     }
     let Some(lease) = Lease::decode(&entry.value) else {
-        tracing::warn!(key = entry.key, "a key of the cluster's bucket is no lease");
+        tracing::warn!(
+            record = entry.key,
+            "a key of the cluster's bucket is no lease"
+        );
         return None;
     };
     Some(Shown::Node(Input::Seen {

@@ -220,9 +220,20 @@ impl Link {
         let told_ms = self.told_ms.filter(|_| !is_new);
         if told_ms.is_none_or(|told_ms| now_ms - told_ms >= TELL_AGAIN_MS) {
             self.told_ms = Some(now_ms);
-            tracing::warn!(hub = self.hub.hub, server, why, hint, "NATS");
+            tracing::warn!(
+                hub = self.hub.hub,
+                server,
+                error = why,
+                hint,
+                "NATS is not as it should be"
+            );
         } else {
-            tracing::debug!(hub = self.hub.hub, server, why, "NATS");
+            tracing::debug!(
+                hub = self.hub.hub,
+                server,
+                error = why,
+                "NATS is still not as it should be"
+            );
         }
         self.report.trouble = Some(trouble);
         self.report.hint = hint;

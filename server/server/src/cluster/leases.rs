@@ -329,7 +329,10 @@ async fn open(settings: &ClusterSettings, membership: &Membership) -> Result<Buc
         let pause = if is_news { SAY_NEWS } else { SAY_AGAIN };
         if said.is_none_or(|said: Instant| said.elapsed() >= pause) {
             said = Some(Instant::now());
-            tracing::warn!(why, "waiting for NATS; the server starts when it is there");
+            tracing::warn!(
+                reason = why,
+                "waiting for NATS; the server starts when it is there"
+            );
         }
         sleep(RETRY).await;
     }

@@ -35,7 +35,7 @@ pub(crate) use membership::Membership;
 pub use membership::NodeReport as ClusterNode;
 pub use operate::{ClusterReport, Made, drain, init, status};
 pub(crate) use place::ClusterPlace;
-pub(crate) use placing::place;
+pub(crate) use placing::{check, place};
 pub use report::LinkReport;
 pub(crate) use resolved::Resolved;
 pub use settings::{

@@ -47,6 +47,12 @@ pub(super) fn tls(authorities: Option<&Path>) -> Result<Arc<ClientConfig>, Strin
     Ok(Arc::new(config))
 }
 
+/// Whether the files that the settings name can be used; before anything waits for NATS.
+pub(crate) fn check(settings: &ClusterSettings) -> Result<(), ClusterError> {
+    tls(settings.tls_ca.as_deref()).map_err(ClusterError::Tls)?;
+    credentials(&settings.login).map(drop)
+}
+
 fn credentials(login: &NatsLogin) -> Result<Credentials, ClusterError> {
     Ok(match login {
         NatsLogin::Nobody => Credentials::None,

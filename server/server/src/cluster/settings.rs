@@ -22,7 +22,7 @@ pub struct ClusterSettings {
     pub servers: Vec<NatsUrl>,
     /// Who the node is to them.
     pub login: NatsLogin,
-    /// PEM file with the authorities that vouch for the servers; `None` = the system's.
+    /// PEM file with the authorities that vouch for the servers; `None` = the public ones.
     pub tls_ca: Option<PathBuf>,
     /// What the nodes of the cluster share: it authenticates what they send each other.
     pub key: ClusterKey,

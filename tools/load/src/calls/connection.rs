@@ -15,7 +15,7 @@ const HEADERS_MAX: usize = 64;
 /// Longest answer that is read.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
 
-pub(super) struct Connection {
+pub(crate) struct Connection {
     address: SocketAddr,
     /// `None` = the server has said that it closes.
     stream: Option<TcpStream>,
@@ -23,14 +23,14 @@ pub(super) struct Connection {
 }
 
 /// An answer, as far as a caller looks at it.
-pub(super) struct Answer {
-    pub(super) status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     /// Its beginning if it was refused, to be shown; else empty.
-    pub(super) body: String,
+    pub(crate) body: String,
 }
 
 impl Connection {
-    pub(super) async fn open(address: SocketAddr) -> Result<Self> {
+    pub(crate) async fn open(address: SocketAddr) -> Result<Self> {
         Ok(Self {
             address,
             stream: Some(connect(address).await?),
@@ -39,7 +39,7 @@ impl Connection {
     }
 
     /// Sends a request and reads its answer.
-    pub(super) async fn call(&mut self, request: &[u8]) -> Result<Answer> {
+    pub(crate) async fn call(&mut self, request: &[u8]) -> Result<Answer> {
         let mut stream = match self.stream.take() {
             Some(stream) => stream,
             None => connect(self.address).await?,

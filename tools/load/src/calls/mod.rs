@@ -7,7 +7,7 @@
 //! (clients, readers of events and webhooks beside the calls), `connection` (bytes).
 
 mod company;
-mod connection;
+pub(crate) mod connection;
 pub(crate) mod page;
 mod target;
 
