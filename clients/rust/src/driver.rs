@@ -16,6 +16,7 @@ use crate::access::Access;
 use crate::connection;
 use crate::events::Sender;
 use crate::rivals::{self, Place};
+use crate::tls::Tls;
 
 /// Things that connections report and the driver has not taken: beyond it they stop reading.
 const INPUTS_MAX: usize = 64;
@@ -73,6 +74,7 @@ struct Line {
 pub(crate) struct Driver {
     machine: Machine,
     uri: Uri,
+    tls: Tls,
     began: Instant,
     commands: mpsc::Receiver<Command>,
     events: Sender,
@@ -97,7 +99,7 @@ pub(crate) struct Driver {
 
 impl Driver {
     pub(crate) fn new(
-        uri: Uri,
+        (uri, tls): (Uri, Tls),
         commands: mpsc::Receiver<Command>,
         events: Sender,
         state: watch::Sender<ConnectionState>,
@@ -109,6 +111,7 @@ impl Driver {
         Self {
             machine: Machine::new(name, seed),
             uri,
+            tls,
             began: Instant::now(),
             commands,
             events,
@@ -246,6 +249,7 @@ impl Driver {
         let (app_id, user_id, token) = self.machine.credentials()?;
         Some(Access {
             uri: self.uri.clone(),
+            tls: self.tls.clone(),
             app_id: app_id.to_owned(),
             user_id: user_id.to_owned(),
             token: token.to_owned(),
@@ -295,8 +299,8 @@ impl Driver {
             Output::Open { connection } => {
                 let (frames, receiver) = mpsc::channel(connection::FRAMES_MAX);
                 let inputs = self.input_sender.clone();
-                let uri = self.uri.clone();
-                let task = connection::run(connection, uri, self.open_from, receiver, inputs);
+                let to = (self.uri.clone(), self.tls.clone());
+                let task = connection::run(connection, to, self.open_from, receiver, inputs);
                 tokio::spawn(task);
                 self.line = Some(Line { connection, frames });
             }
