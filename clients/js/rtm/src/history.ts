@@ -61,11 +61,12 @@ export async function readHistory(
 }
 
 function toPage({ messages, next }: HistoryPage): AgoraRTM.HistoryPage {
-  const list = messages.flatMap(({ position, from, message, serverTs }) => {
+  const list = messages.flatMap(({ position, from, message, serverTs, id }) => {
     if (!message?.body) return [];
-    return [
-      { position, userId: from, message: toApplication(message.body), serverReceivedTs: serverTs },
-    ];
+    const content = toApplication(message.body);
+    const kept = { position, userId: from, message: content, serverReceivedTs: serverTs };
+    const digits = Array.from(id, (byte) => byte.toString(16).padStart(2, '0')).join('');
+    return [digits === '' ? kept : { ...kept, messageId: digits }];
   });
   return next > 0 ? { messages: list, next } : { messages: list };
 }
