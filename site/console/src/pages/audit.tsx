@@ -72,9 +72,7 @@ export function Audit({ query }: { query: URLSearchParams }) {
         {({ items, isWhole }) => (
           <>
             {!isWhole && (
-              <Empty>
-                These are the newest {items.length} of this time; there are more.
-              </Empty>
+              <Empty>These are the newest {items.length} of this time; there are more.</Empty>
             )}
             <Table
               label="Audit log"
