@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tidings_client::{Client, ClientEvent, SendOptions};
+use tidings_client::{Client, ClientEvent, HistoryRange, SendOptions};
 
 use crate::office::{Made, MadeKey, expect, expect_problem, until};
 use crate::world::{OTHER, World, each, world};
@@ -280,6 +280,41 @@ fn answers_name_every_message_also_those_that_are_not_waited_for() {
             let told = way(world, &made, &id, "confirmed", true).await;
             assert_eq!(steps(&told)[0], "accepted shop");
         }
+    });
+}
+
+// proves: rtm-rest-12-traces, rtm-rest-12-history
+#[test]
+fn histories_name_messages_as_answers_do() {
+    each(async |world: &World| {
+        let made = Made::by(world);
+        let (alice, _events) = made.login(world, "alice").await;
+        alice.channel("room").join().await.expect("joined");
+        let body = json!({ "channel": "room", "from": "shop", "payload": "one", "store": true });
+        let published = expect(&world.post(&made.path("/publish"), &body), 200);
+        let id = id_of(&published["results"][0]);
+        let options = SendOptions::new().history();
+        let sent = alice.channel("room").send_with("two", options);
+        sent.await.expect("sent");
+        let told = expect(&world.get(&made.path("/history?channel=room")), 200);
+        let items = told["items"].as_array().expect("a list");
+        assert_eq!(
+            (items[0]["message_id"].as_str(), items.len()),
+            (Some(&id[..]), 2)
+        );
+        assert_eq!(items[0]["position"], "1", "{told}");
+        let page = alice.channel("room").history(HistoryRange::default()).await;
+        let page = page.expect("a page");
+        let named: Vec<_> = (page.messages.iter())
+            .map(|message| message.message_id.clone().expect("an id"))
+            .collect();
+        assert_eq!(named, [id, id_of(&items[1])]);
+        // Of two users too.
+        let body = json!({ "users": ["bob"], "from": "shop", "payload": "x", "store": true });
+        let published = expect(&world.post(&made.path("/publish"), &body), 200);
+        let id = id_of(&published["results"][0]);
+        let told = expect(&world.get(&made.path("/history?users=shop,bob")), 200);
+        assert_eq!(told["items"][0]["message_id"], id, "{told}");
     });
 }
 
