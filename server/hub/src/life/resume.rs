@@ -324,7 +324,7 @@ impl Hub {
         }
         self.handle_confirm(key, confirm, out);
         if self.kernel.traces.has_waits() {
-            self.kernel.trace_resumed(key);
+            self.kernel.trace_resumed(key, connection);
         }
         let Some(session) = self.kernel.sessions.get_mut(key) else {
             debug_assert!(false, "a session is gone while it is dealt with");
