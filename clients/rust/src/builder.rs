@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, watch};
 use crate::client::Client;
 use crate::driver::Driver;
 use crate::events::{self, Events};
+use crate::tls::Tls;
 
 /// Calls that may wait for the driver's turn. Larger only hides a driver that does not run.
 const COMMANDS_MAX: usize = 256;
@@ -28,6 +29,12 @@ pub enum BuildError {
         /// What was given.
         endpoint: String,
     },
+    /// What names the server's authorities cannot be read.
+    #[error("the authorities of the server's certificate cannot be used: {detail}")]
+    Authorities {
+        /// What is wrong with it.
+        detail: String,
+    },
     /// The app id is missing or not of the documented form.
     #[error("app id {app_id:?}: {source}")]
     AppId {
@@ -45,6 +52,8 @@ pub struct Builder {
     endpoints: Vec<String>,
     app_id: String,
     is_apart: bool,
+    #[cfg(feature = "tls")]
+    authorities: Option<Vec<u8>>,
 }
 
 impl Builder {
@@ -71,6 +80,14 @@ impl Builder {
         self
     }
 
+    /// The authorities that the server's certificate may come from, in PEM, in the place of the
+    /// public ones: for a server with a certificate of an authority of your own.
+    #[cfg(feature = "tls")]
+    pub fn authorities(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.authorities = Some(pem.into());
+        self
+    }
+
     /// Makes a client that knows nothing of the other clients of this program, as if each ran on a
     /// device of its own.
     #[cfg(feature = "test-hooks")]
@@ -85,7 +102,8 @@ impl Builder {
     /// of the client is dropped.
     ///
     /// # Errors
-    /// [`BuildError`] when the endpoint or the app id is not of the documented form.
+    /// [`BuildError`] when the endpoint, the app id or the authorities are not of the documented
+    /// form.
     pub fn build(self) -> Result<(Client, Events), BuildError> {
         let uris = match &self.endpoints[..] {
             [] => vec![parse_endpoint("")?],
@@ -100,6 +118,7 @@ impl Builder {
                 source,
             });
         }
+        let tls = self.tls()?;
         let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
         let (sender, events) = events::queue();
         let (state_sender, state) =
@@ -107,9 +126,23 @@ impl Builder {
         let mut names: Vec<String> = uris.iter().map(Uri::to_string).collect();
         names.sort_unstable();
         let endpoint = names.join(",");
-        tokio::spawn(Driver::new(uris, inbox, sender, state_sender).run());
+        tokio::spawn(Driver::new((uris, tls), inbox, sender, state_sender).run());
         let client = Client::new(&endpoint, self.app_id, self.is_apart, commands, state);
         Ok((client, events))
+    }
+
+    #[cfg(feature = "tls")]
+    fn tls(&self) -> Result<Tls, BuildError> {
+        match &self.authorities {
+            Some(pem) => Tls::of(pem).map_err(|detail| BuildError::Authorities { detail }),
+            None => Ok(Tls::default()),
+        }
+    }
+
+    #[cfg(not(feature = "tls"))]
+    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "as with TLS")]
+    fn tls(&self) -> Result<Tls, BuildError> {
+        Ok(Tls::default())
     }
 }
 

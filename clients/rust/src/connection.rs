@@ -13,6 +13,8 @@ use tokio_websockets::{
     ClientBuilder, Connector, Limits, MaybeTlsStream, Message, WebSocketStream,
 };
 
+use crate::tls::Tls;
+
 /// The sub-protocol. Source: protocol 1.
 const PROTOCOL: &str = "tidings.v1";
 /// Largest message taken from a server: what it may hold for a session (1 MiB), twice.
@@ -45,13 +47,13 @@ type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 /// Everything that happens goes to `inputs`, last `Closed`.
 pub(crate) async fn run(
     connection: ConnectionId,
-    uri: Uri,
+    (uri, tls): (Uri, Tls),
     open_from: Instant,
     mut frames: mpsc::Receiver<Bytes>,
     inputs: mpsc::Sender<Report>,
 ) {
     let socket = tokio::select! {
-        socket = async { sleep_until(open_from).await; open(uri).await } => socket,
+        socket = async { sleep_until(open_from).await; open(uri, &tls).await } => socket,
         // Nothing is written before the connection is open: this is its end.
         _ = frames.recv() => return,
     };
@@ -73,7 +75,7 @@ pub(crate) async fn run(
 }
 
 /// Opens a TCP connection, and TLS over it if the address asks for that.
-pub(crate) async fn dial(uri: &Uri) -> io::Result<MaybeTlsStream<TcpStream>> {
+pub(crate) async fn dial(uri: &Uri, tls: &Tls) -> io::Result<MaybeTlsStream<TcpStream>> {
     let host = uri
         .host()
         .ok_or_else(|| io::Error::other("the endpoint has no host"))?
@@ -86,7 +88,7 @@ pub(crate) async fn dial(uri: &Uri) -> io::Result<MaybeTlsStream<TcpStream>> {
     // Small messages must not wait for others.
     stream.set_nodelay(true)?;
     let connector = if is_tls {
-        Connector::new().map_err(io::Error::other)?
+        tls.connector()?
     } else {
         Connector::Plain
     };
@@ -96,8 +98,8 @@ pub(crate) async fn dial(uri: &Uri) -> io::Result<MaybeTlsStream<TcpStream>> {
         .map_err(io::Error::other)
 }
 
-async fn open(uri: Uri) -> Option<Socket> {
-    let stream = dial(&uri).await.ok()?;
+async fn open(uri: Uri, tls: &Tls) -> Option<Socket> {
+    let stream = dial(&uri, tls).await.ok()?;
     let (socket, response) = ClientBuilder::from_uri(uri)
         .limits(Limits::default().max_payload_len(Some(MESSAGE_BYTES_MAX)))
         .add_header(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(PROTOCOL))

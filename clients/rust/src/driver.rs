@@ -17,6 +17,7 @@ use crate::connection::{self, Report};
 use crate::endpoints::Endpoints;
 use crate::events::Sender;
 use crate::rivals::{self, Place};
+use crate::tls::Tls;
 
 /// Things that connections report and the driver has not taken: beyond it they stop reading.
 const INPUTS_MAX: usize = 64;
@@ -76,6 +77,7 @@ struct Line {
 pub(crate) struct Driver {
     machine: Machine,
     endpoints: Endpoints,
+    tls: Tls,
     began: Instant,
     commands: mpsc::Receiver<Command>,
     events: Sender,
@@ -100,7 +102,7 @@ pub(crate) struct Driver {
 
 impl Driver {
     pub(crate) fn new(
-        uris: Vec<Uri>,
+        (uris, tls): (Vec<Uri>, Tls),
         commands: mpsc::Receiver<Command>,
         events: Sender,
         state: watch::Sender<ConnectionState>,
@@ -112,6 +114,7 @@ impl Driver {
         Self {
             machine: Machine::new(name, seed),
             endpoints: Endpoints::new(uris, seed),
+            tls,
             began: Instant::now(),
             commands,
             events,
@@ -249,6 +252,7 @@ impl Driver {
         let (app_id, user_id, token) = self.machine.credentials()?;
         Some(Access {
             uri: self.endpoints.uri().clone(),
+            tls: self.tls.clone(),
             app_id: app_id.to_owned(),
             user_id: user_id.to_owned(),
             token: token.to_owned(),
@@ -316,8 +320,8 @@ impl Driver {
             Output::Open { connection } => {
                 let (frames, receiver) = mpsc::channel(connection::FRAMES_MAX);
                 let inputs = self.input_sender.clone();
-                let uri = self.endpoints.uri().clone();
-                let task = connection::run(connection, uri, self.open_from, receiver, inputs);
+                let to = (self.endpoints.uri().clone(), self.tls.clone());
+                let task = connection::run(connection, to, self.open_from, receiver, inputs);
                 tokio::spawn(task);
                 self.line = Some(Line {
                     connection,

@@ -84,6 +84,7 @@ mod media;
 mod rivals;
 #[cfg(feature = "server")]
 pub mod server;
+mod tls;
 
 pub use bytes::Bytes;
 pub use tidings_client_core::{

@@ -383,7 +383,9 @@ impl Checker {
         let Some(party) = self.parties.get(&client) else {
             return;
         };
-        if self.has_tokens || party.is_replaced {
+        // A session that cannot move to another node while a peer keeps a call open begins anew
+        // (decision 0042); that calm worlds have no gaps is another check.
+        if self.has_tokens || party.is_replaced || self.has_nodes {
             return;
         }
         let before = |served_ms: &&u64| **served_ms + TOLD_MS <= at_ms;

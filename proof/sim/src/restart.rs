@@ -96,11 +96,17 @@ impl World {
     /// What the previous process has left of invitations.
     fn load_invitations(&mut self) {
         if let Some(nodes) = &self.nodes {
-            let hubs_of: Vec<u16> = (0..self.cells.len())
-                .map(|at| nodes.hubs_of(nodes.hub(at).node))
+            let loads: Vec<(HubId, Input)> = (0..self.cells.len())
+                .map(|at| {
+                    let hub = nodes.hub(at);
+                    let hubs = nodes.hubs_of(hub.node);
+                    // Each node's clock began at another time.
+                    let boot = 1 + u64::from(hub.node);
+                    (hub, Input::Load { hubs, boot })
+                })
                 .collect();
-            for (at, hubs) in hubs_of.into_iter().enumerate() {
-                self.give_hub(self.hub_id(at), Input::Load { hubs, boot: 1 });
+            for (hub, load) in loads {
+                self.give_hub(hub, load);
             }
             return;
         }

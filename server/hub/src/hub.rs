@@ -211,6 +211,7 @@ impl Hub {
             Input::Stalled { connection } => {
                 self.drop_connection(connection, Some(CloseCode::SlowConsumer), out);
             }
+            Input::Written { written, gone } => self.kernel.trace_written(&written, &gone),
             Input::Flooded { connection } => self.handle_flooded(connection, out),
             Input::Closed { connection } => self.drop_connection(connection, None, out),
             Input::HandedOver { connection, .. } if self.is_draining => {
@@ -299,6 +300,18 @@ impl Hub {
     /// What has happened in whichever app.
     pub fn counts(&self) -> &HubCounts {
         &self.kernel.counts
+    }
+
+    /// Whether message tracing waits for [`Input::Written`]. Cost: a look at an empty list while
+    /// nothing is followed.
+    pub fn has_traced_writes(&self) -> bool {
+        self.kernel.traces.unwritten().next().is_some()
+    }
+
+    /// The connections that have something queued of which tracing wants to know when it is
+    /// written, as often as there are such frames.
+    pub fn traced_connections(&self) -> Vec<ConnectionId> {
+        self.kernel.traces.unwritten().collect()
     }
 
     /// How large the hub is.
@@ -553,7 +566,7 @@ impl Hub {
                 }
             }
             BusInput::Missed { topic, from, count } => self.handle_missed(topic, from, count, out),
-            BusInput::NodeLost { node } => self.handle_node_lost(node),
+            BusInput::NodeLost { node } => self.handle_node_lost(node, out),
         }
     }
 

@@ -336,6 +336,9 @@ impl Worker {
         // Order: other hubs and the store begin their part while this one writes.
         self.post_all();
         self.flush();
+        if self.cell.hub().has_traced_writes() {
+            self.tell_written();
+        }
         self.send_link();
         self.post_all();
         self.life

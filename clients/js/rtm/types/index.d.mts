@@ -422,6 +422,11 @@ declare namespace AgoraRTM {
     message: RtmMessage;
     /** When the server received it. Unix milliseconds. */
     serverReceivedTs: number;
+    /**
+     * Names the message to the operators of the server, 32 hexadecimal digits. Empty if a server
+     * before 0.2 has kept it.
+     */
+    messageId: string;
   }
   /** Part of a history. Not in the original API. */
   interface HistoryPage {

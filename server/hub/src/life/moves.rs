@@ -80,6 +80,8 @@ pub(crate) struct Moves {
 #[derive(Debug)]
 struct Taking {
     user: UserKey,
+    /// The node from which it comes.
+    node: u16,
     /// The connection over which its client has come, and when that was opened.
     opened: (ConnectionId, u64),
     resume: Resume,
@@ -154,9 +156,13 @@ impl Hub {
         &mut self,
         opened: (ConnectionId, u64),
         resume: Resume,
-        (user, session): (UserKey, SessionId),
+        (user, session, old): (UserKey, SessionId, HubId),
         out: &mut dyn Sink,
     ) {
+        debug_assert_ne!(
+            old.node, self.kernel.config.id.node,
+            "within a node the connection moves"
+        );
         if let Some(taking) = self.logins.moves.takings.get_mut(&session) {
             // Its client has come once more before it was there.
             taking.resume = resume;
@@ -178,6 +184,7 @@ impl Hub {
         self.kernel.moves.arriving.insert(user.clone(), Vec::new());
         let taking = Taking {
             user,
+            node: old.node,
             opened,
             resume,
             step: Step::Topics,
@@ -327,6 +334,16 @@ impl Hub {
                 Why::Again => self.drop_connection(connection, Some(CloseCode::GoingAway), out),
                 Why::Replaced => self.refuse_replaced(connection, out),
             }
+        }
+    }
+
+    /// A node is lost, with the sessions that were to come from it.
+    pub(crate) fn give_up_moves_from(&mut self, node: u16, out: &mut dyn Sink) {
+        let takings = self.logins.moves.takings.iter();
+        let lost = takings.filter(|(_, taking)| taking.node == node);
+        let lost: Vec<SessionId> = lost.map(|(session, _)| *session).collect();
+        for session in lost {
+            self.give_up_move(session, Why::Unknown, out);
         }
     }
 
