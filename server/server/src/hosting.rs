@@ -104,9 +104,10 @@ impl Host for Worker {
         for text in closing.texts {
             self.send_text(id, text);
         }
-        match self.hint(&closing) {
-            Some(reason) => self.close_slot(slot, closing.code, &reason),
-            None => self.close_slot(slot, closing.code, closing.reason),
+        self.close_slot(slot, closing.code, closing.reason);
+        if let Some(CloseCode::GoingAway | CloseCode::NodeIsolated) = closing.cause {
+            // Those who are sent away spread over the other nodes.
+            self.name_elsewhere();
         }
     }
 

@@ -583,6 +583,7 @@ impl Worker {
             // The listener is dropped either way, which takes it out of the kernel's list.
             let _ = self.poll.registry().deregister(&mut listener);
         }
+        self.name_elsewhere();
         self.give(Input::Drain);
         for slot in self.connections.slots() {
             match self

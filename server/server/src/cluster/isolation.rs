@@ -1,6 +1,5 @@
 //! What a hub's thread does when its node's place in the cluster changes.
 
-use tidings_cell::Closing;
 use tidings_cluster::nodes::Isolation;
 use tidings_hub::ids::ConnectionId;
 use tidings_wire::codes::CloseCode;
@@ -8,9 +7,6 @@ use tidings_wire::codes::CloseCode;
 use crate::connection::Stage;
 use crate::head::Refusal;
 use crate::worker::Worker;
-
-/// Longest reason of a close, in bytes. Source: RFC 6455 5.5: 125 with the code.
-const REASON_BYTES_MAX: usize = 123;
 
 impl Worker {
     /// How far this node is from the others has changed. On a node that is closed to its cluster,
@@ -23,6 +19,7 @@ impl Worker {
         if !self.door.is_isolated {
             return;
         }
+        self.name_elsewhere();
         for slot in self.connections.slots() {
             let Some(connection) = self.connections.get(slot) else {
                 continue;
@@ -38,19 +35,12 @@ impl Worker {
         }
     }
 
-    /// The reason of a close by which clients are sent to another node: with the address of one.
-    /// Legacy clients, whose close codes are others, ask for addresses again.
-    pub(crate) fn hint(&self, closing: &Closing<'_>) -> Option<String> {
-        let membership = self.node.membership.as_ref()?;
-        let code = match closing.cause? {
-            code @ (CloseCode::GoingAway | CloseCode::NodeIsolated) => code,
-            _ => return None,
-        };
-        if closing.code != code as u16 {
-            return None;
+    /// Names the next of the other nodes to whoever is sent away next.
+    pub(crate) fn name_elsewhere(&mut self) {
+        if let Some(membership) = &self.node.membership {
+            let next = membership.elsewhere();
+            self.cell.name_elsewhere(next);
         }
-        let reason = format!("{} {}", closing.reason, membership.elsewhere()?);
-        (reason.len() <= REASON_BYTES_MAX).then_some(reason)
     }
 
     /// Closes a connection; its session waits for its client.
