@@ -315,7 +315,7 @@ fn a_node_without_nats_sends_its_clients_away_and_starts_anew_when_it_is_back() 
 #[test]
 fn a_lease_is_held_over_tls_with_an_nkey() {
     let folder = tempfile::tempdir().expect("a folder");
-    let made = rcgen::generate_simple_self_signed(["localhost".into()]).expect("made");
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".into()]).expect("made");
     let (cert, key) = (
         folder.path().join("cert.pem"),
         folder.path().join("key.pem"),
@@ -329,7 +329,7 @@ fn a_lease_is_held_over_tls_with_an_nkey() {
         user.public_key()
     ));
     let mut cluster = settings("a", &[&nats]);
-    let url = format!("tls://localhost:{}", nats.port);
+    let url = format!("tls://127.0.0.1:{}", nats.port);
     cluster.servers = vec![url.parse().expect("an address")];
     let seed = user.seed().expect("a seed");
     cluster.login = NatsLogin::File(format!("{seed}\n"));

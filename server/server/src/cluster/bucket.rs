@@ -125,8 +125,24 @@ async fn connect(settings: &ClusterSettings, there: &[NatsUrl]) -> Result<Client
             Unopened::For(ClusterError::Refused(error.to_string()))
         }
         ConnectErrorKind::Tls => Unopened::For(ClusterError::Tls(error.to_string())),
+        // A certificate that nobody vouches for does not become better by waiting.
+        _ if is_of_tls(&error) => Unopened::For(ClusterError::Tls(error.to_string())),
         _ => Unopened::Away(error.to_string()),
     })
+}
+
+/// Whether TLS is the cause of an error; the library says so of some of them only.
+fn is_of_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let io = error.downcast_ref::<std::io::Error>();
+        let inner = io.and_then(std::io::Error::get_ref);
+        if error.is::<rustls::Error>() || inner.is_some_and(|inner| inner.is::<rustls::Error>()) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 fn options(settings: &ClusterSettings) -> Result<ConnectOptions, Unopened> {
