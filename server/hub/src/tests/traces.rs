@@ -1,8 +1,8 @@
 //! Message tracing: the whole way of a message over two hubs, what is not followed, and the bounds.
 
 use tidings_wire::limits::{
-    PEER_ACK_WAIT_MS, REPLAY_FRAMES_MAX, TRACE_BYTES_MAX, TRACE_KEPT_MS, TRACE_LONGEST_MS,
-    TRACE_STEPS_MAX, TRACE_WAITS_MAX, TRACED_APPS_MAX, TRACES_PER_APP_MAX,
+    PEER_ACK_WAIT_MS, REPLAY_FRAMES_MAX, TRACE_BYTES_MAX, TRACE_KEPT_MS, TRACE_STEPS_MAX,
+    TRACE_WAITS_MAX, TRACED_APPS_MAX, TRACES_PER_APP_MAX,
 };
 use tidings_wire::names::{AppId, ChannelName, UserId};
 use tidings_wire::proto::request::Call;
@@ -453,22 +453,6 @@ fn steps_are_bounded_and_the_oldest_messages_go() {
         assert!(sent * 64 < TRACE_BYTES_MAX, "the first goes some time");
     }
     assert!(sent > 500, "{sent} messages have room");
-}
-
-#[test]
-fn a_trace_is_on_for_the_longest_time_at_most() {
-    let mut node = Node::new(1);
-    let for_ever = Trace {
-        id: [1; 8],
-        user: None,
-        channel: None,
-        until_ms: u64::MAX,
-    };
-    trace(&mut node, 0, TraceCall::Begin(for_ever));
-    let OutsideAnswer::Traces(on) = trace(&mut node, 0, TraceCall::List) else {
-        panic!("answered something else");
-    };
-    assert_eq!(on[0].until_ms, node.now.unix_ms + TRACE_LONGEST_MS);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Message tracing: when connections are written, and what members of channels are given.
 
+use tidings_wire::limits::TRACE_LONGEST_MS;
 use tidings_wire::names::UserId;
 
 use super::traces::{confirm_all, follow, id_of, join, noted, steps, to_channel, trace, write_all};
@@ -7,7 +8,7 @@ use crate::ids::{ConnectionId, MessageId};
 use crate::io::Input;
 use crate::outside::OutsideAnswer;
 use crate::tests::node::Node;
-use crate::traces::TraceCall;
+use crate::traces::{Trace, TraceCall};
 
 #[test]
 fn what_a_followed_user_is_given_of_a_channel_is_noted_for_that_user() {
@@ -104,4 +105,20 @@ fn it_is_noted_when_a_connection_that_does_not_read_is_written_at_last_or_gone()
         ["written 1", "written 1"]
     );
     assert!(!node.hubs[0].has_traced_writes());
+}
+
+#[test]
+fn a_trace_is_on_for_the_longest_time_at_most() {
+    let mut node = Node::new(1);
+    let for_ever = Trace {
+        id: [1; 8],
+        user: None,
+        channel: None,
+        until_ms: u64::MAX,
+    };
+    trace(&mut node, 0, TraceCall::Begin(for_ever));
+    let OutsideAnswer::Traces(on) = trace(&mut node, 0, TraceCall::List) else {
+        panic!("answered something else");
+    };
+    assert_eq!(on[0].until_ms, node.now.unix_ms + TRACE_LONGEST_MS);
 }

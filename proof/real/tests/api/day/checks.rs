@@ -161,8 +161,9 @@ fn check_common_metrics(desk: &Desk, judge: &Judge) {
     }
 }
 
-/// The statistics are another reading of the same: what the console and `tidings top` show. What the
-/// server still writes down of its own, such as how far a webhook is, may come between two readings.
+/// The statistics are another reading of the same: what the console and `tidings top` show. What
+/// the server still writes down of its own, such as how far a webhook is, may come between two
+/// readings.
 pub(super) fn check_stats(desk: &Desk) {
     let begun = std::time::Instant::now();
     loop {
