@@ -55,6 +55,7 @@ const S: &[Place] = &[Simulator];
 const SR: &[Place] = &[Simulator, Real];
 const SRM: &[Place] = &[Simulator, Real, Model];
 const R: &[Place] = &[Real];
+const SU: &[Place] = &[Simulator, Unit];
 const U: &[Place] = &[Unit];
 
 const CLUSTER: &str = "with the cluster: there is one node";
@@ -184,6 +185,10 @@ pub const CHECKS: &[Check] = &[
     ),
     check("console.xss", Later("with the console")),
     check("nats.settings_verified", Later(CLUSTER)),
+    check("nodes.authentic", Faults(SU)),
+    check("nodes.nobody_is_true", Faults(SU)),
+    check("nodes.ask_complete", Faults(SU)),
+    check("nodes.one_clock", Faults(SU)),
     check(
         "legacy.order",
         Planted(

@@ -20,6 +20,13 @@ pub struct ChaosConfig {
     pub seed: u64,
     /// Hubs, 1 to 64.
     pub hubs: u16,
+    /// Hubs of each node; empty = one node that is alone.
+    pub nodes: Vec<u16>,
+    /// Nodes are killed for good, all but one.
+    pub has_node_kills: bool,
+    /// Hubs lose their connections to NATS, or hear nothing over them; servers of NATS lose each
+    /// other.
+    pub has_link_faults: bool,
     /// Simulated time during which faults occur, in milliseconds.
     pub duration_ms: u64,
     /// Cuts, lost networks and half-open connections; without this the run is calm.
@@ -52,6 +59,9 @@ impl ChaosConfig {
         Self {
             seed,
             hubs: [1, 2, 4][usize::try_from(seed % 3).unwrap_or(0)],
+            nodes: Vec::new(),
+            has_node_kills: false,
+            has_link_faults: false,
             duration_ms: 60_000,
             has_faults: !seed.is_multiple_of(4),
             has_kills: seed.is_multiple_of(5),
@@ -109,6 +119,7 @@ mod acts;
 mod converge;
 mod leftovers;
 mod legacy;
+mod nodes;
 mod restarts;
 mod settle;
 mod swarm;
@@ -147,12 +158,17 @@ struct Chaos {
     /// Time of a group commit on a healthy disk.
     disk_delay_ms: u64,
     steps: u64,
+    nodes: nodes::NodeFaults,
+    has_invitations: bool,
 }
 
 /// Runs a seed.
 pub fn run(config: &ChaosConfig) -> Report {
     let mut random = Random::new(config.seed);
     let mut world = WorldConfig::new(random.next_u64(), config.hubs);
+    if !config.nodes.is_empty() {
+        world = world.with_nodes(&config.nodes);
+    }
     // Swarm testing: each seed stresses different features.
     world.network_delay_ms_max = *random.pick(&[0, 5, 50, 400]);
     world.bus_delay_ms_max = *random.pick(&[0, 1, 20]);
@@ -188,7 +204,12 @@ pub fn run(config: &ChaosConfig) -> Report {
         swarm,
         disk_delay_ms,
         steps: 0,
+        nodes: nodes::NodeFaults::default(),
+        has_invitations: !config.has_node_kills && !config.has_link_faults,
     };
+    if !config.nodes.is_empty() {
+        chaos.checker.note_nodes();
+    }
     if chaos.swarm.has_tokens() {
         chaos.checker.note_tokens();
     }
@@ -234,6 +255,7 @@ pub fn run(config: &ChaosConfig) -> Report {
 /// Whether the operation must be seamless: planned restarts and second logins are.
 fn is_calm(config: &ChaosConfig) -> bool {
     let has_breaks = config.has_faults || config.has_kills || config.has_pauses;
+    let has_breaks = has_breaks || config.has_node_kills || config.has_link_faults;
     !has_breaks && config.faults.is_empty()
 }
 
@@ -371,6 +393,7 @@ impl Chaos {
         if config.has_second_logins && self.random.percent(3) {
             self.replace();
         }
+        self.harm_nodes(config);
         self.break_off(config);
         if config.has_kills && self.random.percent(1) {
             self.kill();

@@ -8,11 +8,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::chaos::{self, ChaosConfig};
 use crate::checks::Violation;
-use crate::{everything, probes};
+use crate::{everything, live, probes};
 
 use tidings_fault::Fault::{self, *};
 
-use Profile::{Chaos, Everything, Kills, Probes};
+use Profile::{Chaos, Everything, Kills, Live, Probes};
 
 /// Number of seeds of one profile within which a fault must be found. Source: reliability contract
 /// 7.2.
@@ -27,6 +27,8 @@ pub enum Profile {
     Kills,
     /// Two users and a model of everything they do: [`everything`].
     Everything,
+    /// The path between nodes, one promise each: [`live`].
+    Live,
     /// Short runs, one promise each: [`probes`].
     Probes,
 }
@@ -38,6 +40,7 @@ impl Profile {
             Self::Chaos => "chaos",
             Self::Kills => "kills",
             Self::Everything => "everything",
+            Self::Live => "live",
             Self::Probes => "probes",
         }
     }
@@ -76,6 +79,10 @@ impl Profile {
             }
             Self::Everything => {
                 let report = everything::run(seed, is_traced);
+                (report.trace_hash, report.violations, report.trace)
+            }
+            Self::Live => {
+                let report = live::run(seed);
                 (report.trace_hash, report.violations, report.trace)
             }
             Self::Probes => {
@@ -311,4 +318,18 @@ pub const ALL: &[FaultCase] = &[
     case(KnownLoginIsNews, "event.one_logout", Chaos),
     case(EventOrderStandsStill, "event.order", Chaos),
     case(TakenEventStaysQueued, "event.once", Chaos),
+    case(MacIsNotChecked, "nodes.authentic", Live),
+    case(TopicIsNotCompared, "nodes.authentic", Live),
+    case(HoleIsNotTold, "gap.explicit", Live),
+    case(MarkIsForgotten, "gap.explicit", Live),
+    case(HelloIsForgotten, "nodes.ask_complete", Live),
+    case(HelloIsNotAnswered, "nodes.ask_complete", Live),
+    case(LostNodesInterestIsKept, "nodes.ask_complete", Live),
+    case(ClockIsNotMerged, "nodes.one_clock", Live),
+    case(SilenceIsNobody, "nodes.nobody_is_true", Live),
+    case(SettledTooEarly, "nodes.nobody_is_true", Live),
+    case(RepeatedIsDelivered, "once.server_replay", Live),
+    case(RunIsForgotten, "gap.explicit", Live),
+    case(AnswerSumIsIgnored, "nodes.ask_complete", Live),
+    case(LostHeartbeatIsIgnored, "gap.explicit", Live),
 ];

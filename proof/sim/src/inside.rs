@@ -39,7 +39,10 @@ impl World {
 
     /// What the hubs hold at present.
     pub(crate) fn held(&self) -> Held {
-        self.cells.iter().fold(Held::default(), |sum, cell| {
+        let living = (self.cells.iter().enumerate())
+            .filter(|(at, _)| self.has_process(self.hub_id(*at)))
+            .map(|(_, cell)| cell);
+        living.fold(Held::default(), |sum, cell| {
             let stats = cell.hub().stats();
             Held {
                 connections: sum.connections + stats.connections,

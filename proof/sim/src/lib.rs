@@ -22,6 +22,7 @@ mod freeze;
 mod inside;
 pub mod invitations;
 pub mod legacy;
+pub mod live;
 pub mod options;
 pub mod probes;
 pub mod random;

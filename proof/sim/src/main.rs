@@ -3,6 +3,8 @@
 //! `tidings-sim --checks`. `--hashes` with `--from` and `--count` prints the hash of every trace:
 //! two builds that print the same lines behave alike.
 //!
+//! `--nodes N` runs worlds of several nodes, and the promises of the path between them.
+//!
 //! A single seed can be reduced with `--hubs`, `--users`, `--ms`, `--off KIND,…`, `--skip
 //! STEP-STEP,…`; `--shrink` does it automatically.
 
@@ -14,7 +16,7 @@ use std::thread;
 use tidings_sim::chaos::{ChaosConfig, FAULTS, Fault, run};
 use tidings_sim::checks::Violation;
 use tidings_sim::sometimes::{SITUATIONS, Sometimes};
-use tidings_sim::{catalogue, everything, options, probes, shrink};
+use tidings_sim::{catalogue, everything, live, options, probes, shrink};
 
 /// One seed in this many also runs the probes.
 const PROBED: u64 = 50;
@@ -55,7 +57,8 @@ fn main() -> ExitCode {
         print_hashes(from, number("--count").unwrap_or(1));
         return ExitCode::SUCCESS;
     }
-    run_many(from, number("--count").unwrap_or(1)).report(is_given("--gate"))
+    let nodes = u16::try_from(config.nodes.len()).unwrap_or(0);
+    run_many(from, number("--count").unwrap_or(1), nodes).report(is_given("--gate"))
 }
 
 /// Prints a line per seed: the hash of its trace in every profile.
@@ -73,7 +76,7 @@ fn print_hashes(from: u64, count: u64) {
 }
 
 /// Runs seeds on two threads; each seed is a world of its own.
-fn run_many(from: u64, count: u64) -> Sums {
+fn run_many(from: u64, count: u64, nodes: u16) -> Sums {
     let next = AtomicU64::new(from);
     let work = || {
         let mut sums = Sums::default();
@@ -81,6 +84,11 @@ fn run_many(from: u64, count: u64) -> Sums {
             let seed = next.fetch_add(1, Ordering::Relaxed);
             if seed >= from + count {
                 return sums;
+            }
+            if nodes > 0 {
+                sums.run(&ChaosConfig::for_nodes(seed, nodes));
+                sums.try_live(seed);
+                continue;
             }
             sums.run(&ChaosConfig::for_seed(seed));
             if seed.is_multiple_of(PROBED) {
@@ -175,6 +183,13 @@ impl Sums {
         let replay = format!("cargo xtask sim --probes --seed {seed} --trace");
         self.note(&report.violations, &replay);
         self.sometimes.add(&report.sometimes);
+    }
+
+    /// The promises of the path between nodes.
+    fn try_live(&mut self, seed: u64) {
+        let report = live::run(seed);
+        let replay = "cargo test -p tidings-cluster --test promises";
+        self.note(&report.violations, replay);
     }
 
     fn note(&mut self, violations: &[Violation], replay: &str) {

@@ -13,6 +13,8 @@ const SECOND_LOGINS: &str = "second-logins";
 const RESTARTS: &str = "restarts";
 const PAUSES: &str = "pauses";
 const OUTSIDE: &str = "outside";
+const NODE_KILLS: &str = "node-kills";
+const LINK_FAULTS: &str = "link-faults";
 
 /// Parses a run. Words about something else are ignored.
 ///
@@ -34,8 +36,12 @@ pub fn parse(words: &[String]) -> Result<ChaosConfig, String> {
             .transpose()
             .map_err(|error| format!("{name}: {error}"))
     };
-    let mut config = ChaosConfig::for_seed(number("--seed")?.unwrap_or(1));
-    if let Some(hubs) = number("--hubs")? {
+    let seed = number("--seed")?.unwrap_or(1);
+    let mut config = match nodes(words)? {
+        0 => ChaosConfig::for_seed(seed),
+        nodes => ChaosConfig::for_nodes(seed, nodes),
+    };
+    if let Some(hubs) = number("--hubs")?.filter(|_| config.nodes.is_empty()) {
         config.hubs = u16::try_from(hubs).map_err(|error| format!("--hubs: {error}"))?;
     }
     config.duration_ms = number("--ms")?.unwrap_or(config.duration_ms);
@@ -60,13 +66,35 @@ pub fn parse(words: &[String]) -> Result<ChaosConfig, String> {
     Ok(config)
 }
 
+/// How many nodes are asked for; 0 = one that is alone.
+///
+/// # Errors
+/// It is no number that makes sense.
+pub fn nodes(words: &[String]) -> Result<u16, String> {
+    let Some(at) = words.iter().position(|word| word == "--nodes") else {
+        return Ok(0);
+    };
+    let text = words.get(at + 1).ok_or("--nodes needs a value")?;
+    match text.parse::<u16>() {
+        Ok(nodes @ 2..=5) => Ok(nodes),
+        _ => Err(format!("--nodes {text}: it is a number from 2 to 5")),
+    }
+}
+
 /// Names of everything that can be switched off.
 pub fn names() -> Vec<&'static str> {
     let kinds = FAULTS.iter().map(|(_, name)| *name);
-    [CUTS, KILLS, SECOND_LOGINS, RESTARTS, PAUSES, OUTSIDE]
-        .into_iter()
-        .chain(kinds)
-        .collect()
+    let switches = [
+        CUTS,
+        KILLS,
+        SECOND_LOGINS,
+        RESTARTS,
+        PAUSES,
+        OUTSIDE,
+        NODE_KILLS,
+        LINK_FAULTS,
+    ];
+    switches.into_iter().chain(kinds).collect()
 }
 
 /// Whether the run has it switched on.
@@ -78,6 +106,8 @@ pub fn is_on(config: &ChaosConfig, name: &str) -> bool {
         RESTARTS => config.has_restarts,
         PAUSES => config.has_pauses,
         OUTSIDE => config.has_outside,
+        NODE_KILLS => config.has_node_kills,
+        LINK_FAULTS => config.has_link_faults,
         _ => FAULTS
             .iter()
             .any(|(fault, of)| *of == name && config.faults.contains(fault)),
@@ -93,6 +123,8 @@ pub fn switch_off(config: &mut ChaosConfig, name: &str) -> bool {
         RESTARTS => config.has_restarts = false,
         PAUSES => config.has_pauses = false,
         OUTSIDE => config.has_outside = false,
+        NODE_KILLS => config.has_node_kills = false,
+        LINK_FAULTS => config.has_link_faults = false,
         _ => match FAULTS.iter().find(|(_, of)| *of == name) {
             Some((fault, _)) => {
                 config.faults.remove(fault);
@@ -105,8 +137,15 @@ pub fn switch_off(config: &mut ChaosConfig, name: &str) -> bool {
 
 /// The words that describe this run.
 pub fn words(config: &ChaosConfig) -> String {
-    let plain = ChaosConfig::for_seed(config.seed);
+    let nodes = u16::try_from(config.nodes.len()).unwrap_or(0);
+    let plain = match nodes {
+        0 => ChaosConfig::for_seed(config.seed),
+        _ => ChaosConfig::for_nodes(config.seed, nodes),
+    };
     let mut text = format!("--seed {}", config.seed);
+    if nodes > 0 {
+        let _ = write!(text, " --nodes {nodes}");
+    }
     // Writing to a string does not fail.
     if config.hubs != plain.hubs {
         let _ = write!(text, " --hubs {}", config.hubs);
@@ -166,6 +205,12 @@ mod tests {
             let words: Vec<String> = words(&config).split(' ').map(Into::into).collect();
             assert_eq!(parse(&words), Ok(config));
         }
+        for seed in 1..50 {
+            let mut config = ChaosConfig::for_nodes(seed, 2 + (seed % 2) as u16);
+            assert!(switch_off(&mut config, NODE_KILLS));
+            let words: Vec<String> = words(&config).split(' ').map(Into::into).collect();
+            assert_eq!(parse(&words), Ok(config));
+        }
     }
 
     #[test]
@@ -175,5 +220,8 @@ mod tests {
         assert!(parse("--seed x").is_err_and(|text| text.contains("--seed")));
         assert!(parse("--skip").is_err_and(|text| text.contains("--skip")));
         assert!(parse("--skip 3-x").is_err());
+        for nodes in ["--nodes", "--nodes 1", "--nodes x", "--nodes 6"] {
+            assert!(parse(nodes).is_err_and(|text| text.contains("--nodes")));
+        }
     }
 }

@@ -8,12 +8,13 @@ use std::sync::Arc;
 
 use tidings_bus::{Homes, Router};
 use tidings_cell::{Cell, RecentLogins};
+use tidings_cluster::ClusterRouter;
 use tidings_hub::ids::{ConnectionId, HubId};
 use tidings_hub::used::UsedRates;
 use tidings_hub::{Hub, HubConfig, Input, Snapshot};
 use tidings_wire::limits::RESUME_WINDOW_MS;
 
-use crate::world::{Happening, World};
+use crate::world::{Happening, Nodes, World};
 
 /// Longest wait for operations in progress during a drain, in milliseconds. Source: the server's
 /// shell.
@@ -94,6 +95,21 @@ impl World {
 
     /// What the previous process has left of invitations.
     fn load_invitations(&mut self) {
+        if let Some(nodes) = &self.nodes {
+            let loads: Vec<(HubId, Input)> = (0..self.cells.len())
+                .map(|at| {
+                    let hub = nodes.hub(at);
+                    let hubs = nodes.hubs_of(hub.node);
+                    // Each node's clock began at another time.
+                    let boot = 1 + u64::from(hub.node);
+                    (hub, Input::Load { hubs, boot })
+                })
+                .collect();
+            for (hub, load) in loads {
+                self.give_hub(hub, load);
+            }
+            return;
+        }
         let hubs = self.config.hubs;
         self.give_all(|| Input::Load { hubs, boot: 1 });
     }
@@ -132,31 +148,51 @@ impl World {
     }
 
     fn make_hubs(&mut self) {
-        let homes = Homes::new(
-            self.config.hubs,
-            (self.random.next_u64(), self.random.next_u64()),
-        );
+        let homes_key = (self.random.next_u64(), self.random.next_u64());
+        let homes = Homes::new(self.config.hubs, homes_key);
         let apps = Arc::new(self.config.apps.clone());
+        let nodes = self.config.nodes.clone();
+        if !nodes.is_empty() {
+            self.nodes = Some(Nodes::new(&nodes, self.random.next_u64()));
+        }
         for at in 0..self.config.hubs {
+            let id = self.hub_id(usize::from(at));
             let config = HubConfig {
-                id: HubId::local(at),
+                id,
                 seed: self.random.seed_32(),
                 apps: Arc::clone(&apps),
                 server: "tidings-sim".into(),
                 drain_window_ms: self.config.drain_window_ms,
-                epoch_base: None,
+                epoch_base: self.has_nodes().then(|| (u64::from(id.node) + 1) << 20),
             };
             let hub = Hub::new(config).with_replay_bytes_max(self.config.replay_bytes_max);
             // Posted to the hub itself as well, so that other events may come in between.
-            let bus = Router::new(HubId::local(at), homes).posting_to_itself();
+            let bus = match &mut self.nodes {
+                None => {
+                    let router = Router::new(id, homes).posting_to_itself();
+                    ClusterRouter::alone(router)
+                }
+                Some(nodes) => {
+                    let homes = Homes::new(nodes.hubs_of(id.node), homes_key).on_node(id.node);
+                    nodes.connect(Router::new(id, homes).posting_to_itself())
+                }
+            };
             self.cells.push(Cell::new(hub, bus));
-            self.give_hub(HubId::local(at), Input::Tick);
+            if self.nodes.is_none() {
+                self.give_hub(id, Input::Tick);
+            }
+        }
+        // A hub's bus and those of its node must be there before anything happens.
+        for at in 0..self.cells.len() {
+            if self.nodes.is_some() {
+                self.give_hub(self.hub_id(at), Input::Tick);
+            }
         }
     }
 
     fn give_all(&mut self, input: impl Fn() -> Input) {
-        for at in 0..self.config.hubs {
-            self.give_hub(HubId::local(at), input());
+        for at in 0..self.cells.len() {
+            self.give_hub(self.hub_id(at), input());
         }
     }
 

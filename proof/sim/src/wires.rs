@@ -76,9 +76,9 @@ impl World {
             return self.give_client(client, input);
         }
         self.connections += 1;
-        self.linked.insert(client, self.incarnation);
         let wire_id = ConnectionId(self.connections);
         let hub = self.hub_for(client);
+        self.linked.insert(client, self.process_of(hub));
         let limits = ws::Limits {
             message_bytes_max: 1 << 20,
             fragments_max: 64,
@@ -118,7 +118,15 @@ impl World {
     pub(crate) fn hub_for(&mut self, client: ClientId) -> HubId {
         let drawn = self.random.between(0, u64::from(self.config.hubs) - 1);
         let placed = self.places.get(&client).copied();
-        placed.unwrap_or(HubId::local(drawn as u16))
+        if !self.has_nodes() {
+            return placed.unwrap_or(HubId::local(drawn as u16));
+        }
+        let living = self.living_hubs();
+        // Whoever has a list of addresses goes on to the next that answers.
+        let drawn = usize::try_from(drawn).unwrap_or(0) % living.len();
+        placed
+            .filter(|hub| living.contains(hub))
+            .unwrap_or(living[drawn])
     }
 
     pub(crate) fn send_from_client(&mut self, client: ClientId, connection: u64, bytes: Vec<u8>) {

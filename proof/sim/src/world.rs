@@ -13,6 +13,7 @@ use siphasher::sip::SipHasher13;
 use tidings_bus::Crossing;
 use tidings_cell::{Cell, RecentLogins};
 use tidings_client_core as core;
+use tidings_cluster::ClusterRouter;
 use tidings_hub::ids::{ConnectionId, HubId};
 use tidings_hub::outside::OutsideAnswer;
 use tidings_hub::store_ops::StoreOp;
@@ -34,6 +35,9 @@ use crate::sometimes::Sometimes;
 mod clients;
 mod clock;
 mod effects;
+mod nodes;
+
+pub(crate) use nodes::Nodes;
 
 /// The default app of a simulation.
 pub const APP_ID: &str = "5eed5eed5eed5eed5eed5eed5eed5eed";
@@ -46,8 +50,10 @@ const START_UNIX_MS: u64 = 1_700_000_000_000;
 pub struct WorldConfig {
     /// The seed of everything that is drawn.
     pub seed: u64,
-    /// Hubs of the node, 1 to 64.
+    /// Hubs of the node, 1 to 64; of all nodes, where there are several.
     pub hubs: u16,
+    /// Hubs of each node; empty = one node that is alone.
+    pub nodes: Vec<u16>,
     /// Longest one-way delay between client and hub, in milliseconds.
     pub network_delay_ms_max: u64,
     /// Longest delay between two hubs, in milliseconds.
@@ -67,11 +73,20 @@ pub struct WorldConfig {
 }
 
 impl WorldConfig {
+    /// The same with several nodes of so many hubs each.
+    #[must_use]
+    pub fn with_nodes(mut self, nodes: &[u16]) -> Self {
+        self.hubs = nodes.iter().sum();
+        self.nodes = nodes.to_vec();
+        self
+    }
+
     /// A calm world with one app that requires no token.
     pub fn new(seed: u64, hubs: u16) -> Self {
         Self {
             seed,
             hubs,
+            nodes: Vec::new(),
             network_delay_ms_max: 5,
             bus_delay_ms_max: 2,
             store_delay_ms_max: 3,
@@ -196,7 +211,9 @@ pub struct World {
     queue: BinaryHeap<Reverse<(u64, u64)>>,
     pub(crate) happenings: BTreeMap<u64, Happening>,
     count: u64,
-    pub(crate) cells: Vec<Cell>,
+    pub(crate) cells: Vec<Cell<ClusterRouter>>,
+    /// Where there are several nodes.
+    pub(crate) nodes: Option<Nodes>,
     /// The cell that is being driven.
     pub(crate) at: HubId,
     /// Whether the input being handled contains a resume.
@@ -272,6 +289,7 @@ impl World {
             happenings: BTreeMap::new(),
             count: 0,
             cells: Vec::new(),
+            nodes: None,
             at: HubId::local(0),
             is_resume: false,
             used: UsedRates::new((0, 0)),
@@ -351,8 +369,8 @@ impl World {
 
     /// Reports a measurement of the server's memory.
     pub fn press(&mut self, pressure: Pressure) {
-        for at in 0..self.config.hubs {
-            self.give_hub(HubId::local(at), Input::Memory(pressure));
+        for at in 0..self.cells.len() {
+            self.give_hub(self.hub_id(at), Input::Memory(pressure));
         }
     }
 
@@ -392,10 +410,8 @@ impl World {
 
     fn next_at(&self) -> Option<u64> {
         let queued = self.queue.peek().map(|Reverse((at, _))| *at);
-        let hubs = self
-            .cells
-            .iter()
-            .filter_map(Cell::hub_deadline)
+        let hubs = (self.cells.iter().enumerate())
+            .filter_map(|(at, cell)| self.cell_due_ms(at, cell))
             .min()
             .map(|due_ms| due_ms.max(self.paused_until_ms));
         let clients = (self.clients.iter().enumerate())
@@ -409,10 +425,23 @@ impl World {
             .filter_map(Cell::translators_deadline)
             .min();
         let legacy = self.legacy.next_at();
-        [queued, hubs, clients, kept, translators, legacy]
+        let nodes = self.nodes.as_ref().and_then(Nodes::next_at);
+        [queued, hubs, clients, kept, translators, legacy, nodes]
             .into_iter()
             .flatten()
             .min()
+    }
+
+    /// When a cell has something to do: its hub, or its part of the bus.
+    fn cell_due_ms(&self, at: usize, cell: &Cell<ClusterRouter>) -> Option<u64> {
+        let hub = self.hub_id(at);
+        if !self.has_process(hub) {
+            return None;
+        }
+        let due_ms = (cell.hub_deadline().into_iter())
+            .chain(cell.bus().deadline())
+            .min()?;
+        Some(due_ms.saturating_sub(Nodes::ahead_ms(hub)))
     }
 
     fn step(&mut self) {
@@ -421,11 +450,9 @@ impl World {
             if is_paused {
                 break;
             }
-            self.drive(
-                HubId::local(u16::try_from(at).unwrap_or(0)),
-                tidings_cell::tick_hub,
-            );
+            self.drive(self.hub_id(at), tidings_cell::tick_hub);
         }
+        self.tick_nodes();
         for at in 0..self.clients.len() {
             let due = self.clients[at].deadline();
             let due = due.map(|due| self.client_due_ms(at, due));

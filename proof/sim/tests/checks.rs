@@ -27,7 +27,8 @@ const CONTRACT: &str = "
     auth.no_action_before_login auth.vectors auth.expired_is_out auth.resume_secret auth.origin auth.timing
     authz.self_only authz.member_only authz.replay rest.authz tenant.isolated
     dos.slow_handshake dos.preauth_memory secrets.not_in_clear secrets.not_in_logs console.xss
-    nats.settings_verified legacy.order legacy.inbox sim.deterministic no.panic";
+    nats.settings_verified nodes.authentic nodes.nobody_is_true nodes.ask_complete nodes.one_clock
+    legacy.order legacy.inbox sim.deterministic no.panic";
 
 /// Checks that should be evaluated and are not. May only fall.
 const OPEN_MAX: usize = 1;
@@ -80,6 +81,7 @@ fn every_fault_names_a_check_and_has_its_switch() {
     for package in [
         "server/hub",
         "server/bus",
+        "server/cluster",
         "server/store",
         "clients/rust-core",
     ] {

@@ -42,7 +42,8 @@ pub enum LinkEvent {
 
 /// What a hub's connection to NATS is to do.
 ///
-/// Order: as it was said. While the connection is lost only `Publish` is said; it waits.
+/// Order: as it was said. Without a connection a `Publish` waits, and everything else is left out;
+/// what waits is sent after what is said when `Up` is heard.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LinkOp {
     /// Begins a subscription.

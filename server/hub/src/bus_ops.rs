@@ -27,6 +27,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tidings_wire::frame::restamp;
+use tidings_wire::names::ChannelName;
 use tidings_wire::proto::{InvitationEnd, PresenceState};
 
 use crate::ids::{ChannelKey, HubId, InvitationId, MessageId, SessionId, UserKey};
@@ -421,6 +422,24 @@ pub enum Question {
         /// What its client states: nobody else is told anything of the user.
         secret: Bytes,
     },
+    /// User topic: to which channels does this session belong? Asked by a hub of another node to
+    /// which its client has come, before it asks for the session itself.
+    Topics {
+        /// The session that is to move.
+        session: SessionId,
+        /// What its client states to resume.
+        secret: Bytes,
+    },
+    /// User topic: give this session to the hub that asks. What is given is forgotten in the same
+    /// step, but for a copy with which a repeat of this question is answered.
+    Give {
+        /// The session that moves.
+        session: SessionId,
+        /// What its client states to resume.
+        secret: Bytes,
+        /// The hub that takes it: no other is answered with the copy.
+        taker: HubId,
+    },
     /// Channel topic: who are the members? Asked by a hub that becomes interested. A hub answers
     /// to another node for its own node only.
     Members,
@@ -502,6 +521,19 @@ pub enum Answer {
     Confirmed,
     /// To `Deliver`: the user is gone here (its session may still be resumed).
     Gone,
+    /// To `Deliver`: the user's session has moved to another hub; ask again.
+    Moved,
+    /// To `Topics`.
+    Topics {
+        /// The channels that the session has joined.
+        channels: Vec<ChannelName>,
+        /// Its user counts as there.
+        is_here: bool,
+    },
+    /// To `Give`: the session, in the hub's own form.
+    Given(Bytes),
+    /// To `Topics` and `Give`: no.
+    NotGiven(NotGiven),
     /// To `Deliver`: not confirmed in time, but now durable in the inbox.
     Stored,
     /// To `Deliver`: not confirmed in time and not stored.
@@ -529,6 +561,17 @@ pub enum Answer {
     /// To `Progress`: the last change of the answering hub; nothing, if it has no interest in the
     /// channel any more.
     Progress(Vec<Progress>),
+}
+
+/// Why a session is not given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotGiven {
+    /// It is not known here, or the secret does not fit.
+    Unknown,
+    /// It cannot move: its client must go where it is.
+    Stays,
+    /// It was given to another hub a moment ago: its client finds it there when it tries again.
+    Elsewhere,
 }
 
 /// How far the changes of one hub's members in a channel have come.

@@ -8,6 +8,7 @@
 pub(crate) mod lists;
 pub(crate) mod members;
 pub(crate) mod memberships;
+pub(crate) mod moves;
 pub(crate) mod nodes;
 pub(crate) mod state;
 
@@ -30,6 +31,7 @@ use tidings_wire::proto::{ChannelMessage, MemberJoined, MemberLeft, SendToChanne
 use crate::attributes::Attributes;
 use crate::bus_ops::{BusOp, ForOthers, Keep, MemberSnapshot, Publication, Topic};
 use crate::channels::members::{Change, Missing, Stamp};
+use crate::channels::moves::Word;
 use crate::channels::state::{Channels, HELD_MAX, Held, Own, Published, Sync};
 use crate::history::{History, history_message};
 use crate::ids::{ChannelKey, HubId, MessageId, SessionId};
@@ -270,6 +272,9 @@ impl Channels {
                     kernel.counts.messages.note(age_ms);
                     kernel.count(&key.app).channel.given(frame.len(), given);
                 }
+                if kernel.is_in_cluster() {
+                    self.note_sent(key, (*sender, *cseq), frame, kernel);
+                }
                 if kernel.traces.is_on {
                     let told = (frame, *server_ts);
                     self.trace_message(key, (*sender, *cseq), told, kernel);
@@ -286,6 +291,10 @@ impl Channels {
                 others,
             } if *revision > channel.attributes_revision || fault!(AttributesInOrderOfArrival) => {
                 channel.attributes_revision = *revision;
+                if self.moves.is_awaited() {
+                    let word = Word::Attributes(*revision, frame.clone(), others.clone());
+                    self.moves.hold(key, word);
+                }
                 let knows = |session: &Session| session.traits.knows_library_types;
                 match others {
                     ForOthers::Same => {
@@ -334,6 +343,9 @@ impl Channels {
                     self.finish_published(key, kernel, out);
                 }
                 self.apply_change(key, stamp, change, kernel, out);
+                if !is_own && self.moves.has_departed() {
+                    self.end_departure(key, *session, out);
+                }
                 if is_own && is_last {
                     attributes.touch_channel(key, kernel, out);
                 }
@@ -447,7 +459,7 @@ impl Channels {
             }
             Own::Message { caller } => kernel.reply_sent_to_channel(caller, out),
             Own::Leave { caller } => kernel.reply_done(caller, out),
-            Own::KeptMessage | Own::Show | Own::Hide | Own::End => {}
+            Own::KeptMessage | Own::Show | Own::Hide | Own::End | Own::Moved => {}
         }
         for caller in published.member_lists {
             self.answer_member_list(key, caller, kernel, out);
@@ -467,6 +479,9 @@ impl Channels {
             return;
         };
         let count = channel.members.len();
+        if self.moves.is_awaited() {
+            self.moves.hold(key, Word::Change(change.clone()));
+        }
         let name = key.channel.to_string();
         let (user, count_before, kind) = match change {
             Change::Joined(user) => {
@@ -614,11 +629,13 @@ impl Channels {
         };
         let is_used = !channel.locals.is_empty()
             || !channel.published.is_empty()
+            || channel.holds > 0
             || matches!(channel.sync, Sync::Waiting { .. });
         if is_used {
             return;
         }
         self.known.remove(key);
+        self.moves.forget(key);
         out.emit(Effect::Bus(BusOp::Unsubscribe(Topic::Channel(key.clone()))));
     }
 }

@@ -28,6 +28,7 @@ use crate::kernel::session::End;
 use crate::kernel::stores::StoreTag;
 use crate::kernel::timers::Timer;
 use crate::kernel::users::{Recalled, Stage};
+use crate::life::moves::Moves;
 use crate::life::state::{Logins, Memory};
 use crate::peers::state::Peers;
 use crate::presence::Presence;
@@ -46,6 +47,7 @@ pub struct Hub {
     pub(crate) history: History,
     pub(crate) invitations: Invitations,
     pub(crate) memory: Memory,
+    pub(crate) moves: Moves,
     pub(crate) is_draining: bool,
     /// The one pong frame.
     pong: Bytes,
@@ -111,6 +113,7 @@ impl Hub {
             history: History::default(),
             invitations: Invitations::new(hasher),
             memory: Memory::default(),
+            moves: Moves::new(),
             is_draining: false,
             pong: encode_server(Kind::Pong(Pong {})),
             unasserted: 0,
@@ -130,6 +133,9 @@ impl Hub {
         };
         self.take(input, &mut watched);
         self.fire_timers(&mut watched);
+        if self.moves.is_waiting() {
+            self.go_on_with_moves(&mut watched);
+        }
         if self.kernel.replay_bytes.get() > self.memory.replay_bytes_max {
             self.bound_replay(&mut watched);
         }
@@ -157,6 +163,7 @@ impl Hub {
         self.history.assert_consistent(&self.kernel);
         self.invitations.assert_consistent(&self.kernel);
         self.memory.assert_consistent(&self.kernel);
+        self.moves.assert_consistent(&self.kernel);
         assert!(
             !self.kernel.is_settling || self.kernel.connections.is_empty(),
             "a hub that settles has no connection"
@@ -383,6 +390,9 @@ impl Hub {
                 }
                 Timer::Look(user) => self.presence.look_again(&user, &mut self.kernel, out),
                 Timer::NodeOver(loss) => self.end_lost(loss, out),
+                Timer::Departed => self.channels.end_departures(&self.kernel, out),
+                Timer::Arrived(user) => self.forget_arrived(&user),
+                Timer::Given(user, id) => self.drop_copy(&user, id, out),
             }
         }
         while let Some(settled) = self.kernel.asks.pop_due(self.kernel.now.mono_ms) {
@@ -551,13 +561,18 @@ impl Hub {
         }
     }
 
-    fn handle_published(
+    pub(crate) fn handle_published(
         &mut self,
         topic: Topic,
         from: HubId,
         message: Arc<Publication>,
         out: &mut dyn Sink,
     ) {
+        if let Topic::User(user) = &topic
+            && self.kernel.moves.is_arriving(user)
+        {
+            return self.moves.hear(user, from, &message);
+        }
         match (topic, &*message) {
             (Topic::User(user), Publication::InboxGrew) => {
                 self.peers.handle_inbox_grew(&user, &mut self.kernel, out)
@@ -609,6 +624,7 @@ impl Hub {
             ),
             AskTag::History => self.history.finish_keep(settled, &mut self.kernel, out),
             AskTag::Logins => self.finish_claim(settled, out),
+            AskTag::Moves => self.finish_move_ask(settled, out),
             AskTag::Peers => self.peers.finish_peer_ask(settled, &mut self.kernel, out),
             AskTag::Presence => self
                 .presence
@@ -677,6 +693,17 @@ impl Hub {
             (Topic::User(user), Question::Locate { session, secret }) => {
                 self.answer_locate(&user, (*session, secret), asker, out);
             }
+            (Topic::User(user), Question::Topics { session, secret }) => {
+                self.answer_topics(&user, (*session, secret), asker, out);
+            }
+            (
+                Topic::User(user),
+                Question::Give {
+                    session,
+                    secret,
+                    taker,
+                },
+            ) => self.handle_give(&user, (*session, secret), *taker, asker, out),
             (Topic::Channel(channel), Question::Members) => {
                 self.channels
                     .answer_members(&channel, asker, &mut self.kernel, out);

@@ -33,7 +33,7 @@ only (`tidings_fault::fault!`). The simulator runs at most 200 seeds of the name
 reliability contract fails; the table shows with which seed, and whether other checks fail with that seed, too. One run:
 `cargo xtask sim --fault NAME --seed S --trace`. Which check has which fault: [checks.md](checks.md).
 
-Not here: faults of the cluster (lease, caretaker, fencing between nodes, JetStream settings), as there is no cluster yet; those of the
+Not here: faults of a cluster's leases and of its log (fencing between nodes, JetStream settings); those of the
 order of events in an invitation's record, which the model has (`proof/models`); torn writes and damaged files, which the
 tests of `tidings-store` make.
 

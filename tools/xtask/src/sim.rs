@@ -32,6 +32,9 @@ pub(crate) struct Sim {
     /// Fail also when a situation that has to occur did not
     #[arg(long)]
     gate: bool,
+    /// Worlds of so many nodes, 2 to 5, and the promises of the path between them
+    #[arg(long, conflicts_with_all = ["probes", "hashes", "hubs", "gate"])]
+    nodes: Option<u16>,
     /// Number of hubs, instead of what the seed draws
     #[arg(long)]
     hubs: Option<u16>,
@@ -99,6 +102,16 @@ impl Sim {
         }
     }
 
+    /// The run of the gate with several nodes.
+    pub(crate) fn gate_of_nodes(nodes: u16, count: u64) -> Self {
+        Self {
+            from: Some(1),
+            count: Some(count),
+            nodes: Some(nodes),
+            ..Self::default()
+        }
+    }
+
     /// Runs the simulator with them.
     pub(crate) fn run(self) -> Result<()> {
         if self.fault.is_some() {
@@ -134,6 +147,7 @@ impl Sim {
         words.flag("--probes", self.probes);
         words.flag("--hashes", self.hashes);
         words.flag("--gate", self.gate);
+        words.option("--nodes", self.nodes);
         words.option("--hubs", self.hubs);
         words.option("--users", self.users);
         words.option("--ms", self.ms);

@@ -16,6 +16,9 @@ use crate::{
 /// Seeds of the simulator in one run. More find more and cost about 40 ms each.
 const SEEDS: u64 = 1000;
 
+/// Seeds of worlds of two and of three nodes in one run.
+const NODES_SEEDS: u64 = 16;
+
 /// GiB that a run from nothing writes, measured on a fresh clone and rounded up.
 const DISK_GIB: u64 = 12;
 
@@ -30,6 +33,10 @@ pub(crate) fn all() -> Result<()> {
         ("quick checks and Rust tests", check),
         ("instructions of the hub", instructions::gate),
         ("simulation", || Sim::gate(SEEDS).run()),
+        ("simulation of clusters", || {
+            Sim::gate_of_nodes(2, NODES_SEEDS).run()?;
+            Sim::gate_of_nodes(3, NODES_SEEDS).run()
+        }),
         ("deliberate faults", faults::draw),
         ("WebSocket conformance", proofs::autobahn),
         ("loss of power", proofs::power_gate),

@@ -52,7 +52,7 @@ impl Chaos {
         {
             return;
         }
-        if self.random.percent(10) {
+        if self.random.percent(10) && self.has_invitations {
             return self.act_on_invitations(client);
         }
         let channel = *self.random.pick(&CHANNELS);

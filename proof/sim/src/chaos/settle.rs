@@ -20,6 +20,7 @@ impl Chaos {
         self.advance(pause_ms);
         self.heal_legacy();
         self.mend();
+        self.mend_routes(u64::MAX);
         if !self.swarm.has_well_disk() {
             self.legacy.excuse_handed();
         }
@@ -64,7 +65,8 @@ impl Chaos {
 
     /// `event.one_logout`: whoever is there has one login without a logout.
     fn check_open_logins(&mut self) {
-        if self.world.is_disk_broken() {
+        // A node that was killed has left its logins open: its own next process would close them.
+        if self.world.is_disk_broken() || !self.has_invitations {
             return;
         }
         let open = self.world.open_logins();

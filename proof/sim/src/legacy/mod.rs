@@ -214,7 +214,7 @@ impl World {
 
     /// Whether a translator stands between this connection and its hub.
     pub(crate) fn is_translated(&self, hub: HubId, wire: ConnectionId) -> bool {
-        let cell = self.cells.get(hub.index());
+        let cell = self.cells.get(self.cell_index(hub));
         cell.is_some_and(|cell| cell.is_legacy(wire))
     }
 
@@ -248,7 +248,7 @@ impl World {
         let now_ms = self.now_ms;
         let is_due = |at: Option<u64>| at.is_some_and(|at| at <= now_ms);
         for at in 0..self.cells.len() {
-            let hub = HubId::local(u16::try_from(at).unwrap_or(0));
+            let hub = self.hub_id(at);
             self.drive(hub, tidings_cell::tick_translators);
         }
         let clients = self.legacy.clients.iter();

@@ -1,9 +1,10 @@
 //! What hubs receive, and what happens to their effects.
 
 use bytes::Bytes;
-use tidings_bus::{Crossing, Router};
+use tidings_bus::Crossing;
 use tidings_cell::{Cell, Closing, Host, RecentLogins};
 use tidings_client_core::CallId;
+use tidings_cluster::ClusterRouter;
 use tidings_hub::ids::{ConnectionId, HubId, UserKey};
 use tidings_hub::outside::{OutsideAnswer, OutsideCall};
 use tidings_hub::store_ops::StoreOp;
@@ -17,9 +18,11 @@ use crate::sometimes;
 impl World {
     /// Drives a cell; nothing happens while the server's process is suspended.
     pub(crate) fn drive(&mut self, hub: HubId, act: impl FnOnce(&mut Self)) {
-        if !self.is_down {
+        if self.has_process(hub) {
             self.at = hub;
+            self.begin_turn(hub);
             act(self);
+            self.end_turn(hub);
         }
     }
 
@@ -99,15 +102,16 @@ impl World {
 }
 
 impl Host for World {
-    type Bus = Router;
+    type Bus = ClusterRouter;
 
-    fn cell(&mut self) -> &mut Cell {
-        &mut self.cells[self.at.index()]
+    fn cell(&mut self) -> &mut Cell<ClusterRouter> {
+        let at = self.cell_index(self.at);
+        &mut self.cells[at]
     }
 
     fn now(&self) -> Time {
         Time {
-            mono_ms: self.now_ms,
+            mono_ms: self.mono_ms(self.at),
             unix_ms: self.unix_ms(),
         }
     }
@@ -191,7 +195,7 @@ impl Host for World {
     }
 
     fn see_input(&mut self, input: &Input) {
-        let hub = self.at.hub;
+        let hub = self.cell_index(self.at);
         self.note(format_args!("hub {hub} < {input:?}"));
         self.is_resume = sometimes::is_resume(input);
     }
@@ -201,7 +205,7 @@ impl Host for World {
     }
 
     fn see_effect(&mut self, effect: &Effect) {
-        let hub = self.at.hub;
+        let hub = self.cell_index(self.at);
         self.note(format_args!("hub {hub} > {effect:?}"));
     }
 }

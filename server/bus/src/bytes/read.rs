@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tidings_hub::bus_ops::{
     Answer, AskId, BusInput, BusOp, CalleeWord, Decision, ForOthers, Forerunner, Inherited,
-    InvitationWord, Keep, Located, LoginStamp, MemberSnapshot, MessageKind, Parcel, Progress,
-    Publication, Question, RingFate, Topic,
+    InvitationWord, Keep, Located, LoginStamp, MemberSnapshot, MessageKind, NotGiven, Parcel,
+    Progress, Publication, Question, RingFate, Topic,
 };
 use tidings_hub::ids::{ChannelKey, HubId, InvitationId, MessageId, SessionId, UserKey};
 use tidings_hub::store_ops::{HistoryLimits, HistoryMessage};
@@ -128,7 +128,9 @@ fn asked(record: s::AskedRecord) -> Option<(Topic, AskId, Arc<Question>)> {
         | Question::Deliver(_)
         | Question::HasTaken(_)
         | Question::Presence
-        | Question::Locate { .. } => matches!(topic, Topic::User(_)),
+        | Question::Locate { .. }
+        | Question::Topics { .. }
+        | Question::Give { .. } => matches!(topic, Topic::User(_)),
         Question::Members | Question::Progress | Question::Count => {
             matches!(topic, Topic::Channel(_))
         }
@@ -324,6 +326,15 @@ fn question(record: s::QuestionRecord) -> Option<Question> {
             session: SessionId(sixteen(&locate.session)?),
             secret: locate.secret,
         },
+        s::Asks::Topics(of) => Question::Topics {
+            session: SessionId(sixteen(&of.session)?),
+            secret: of.secret,
+        },
+        s::Asks::Give(give) => Question::Give {
+            session: SessionId(sixteen(&give.session)?),
+            secret: give.secret,
+            taker: HubId::from_number(give.taker),
+        },
         s::Asks::Members(_) => Question::Members,
         s::Asks::Count(_) => Question::Count,
         s::Asks::Progress(_) => Question::Progress,
@@ -364,12 +375,24 @@ fn answer(record: s::AnswerRecord) -> Option<Answer> {
         s::Says::Located(1) => Answer::Located(Located::Here),
         s::Says::Located(2) => Answer::Located(Located::Replaced),
         s::Says::Located(3) => Answer::Located(Located::Unknown),
-        s::Says::Located(_) => return None,
         s::Says::Members(all) => {
             let hubs = all.hubs.into_iter();
             Answer::Members(hubs.map(members).collect::<Option<_>>()?)
         }
         s::Says::Count(count) => Answer::Count(count),
+        s::Says::Moved(_) => Answer::Moved,
+        s::Says::Topics(of) => {
+            let name = |name: &String| ChannelName::parse_by(NameRule::Wide, name).ok();
+            Answer::Topics {
+                channels: of.channels.iter().map(name).collect::<Option<_>>()?,
+                is_here: of.is_here,
+            }
+        }
+        s::Says::Given(record) => Answer::Given(record),
+        s::Says::NotGiven(1) => Answer::NotGiven(NotGiven::Unknown),
+        s::Says::NotGiven(2) => Answer::NotGiven(NotGiven::Stays),
+        s::Says::NotGiven(3) => Answer::NotGiven(NotGiven::Elsewhere),
+        s::Says::Located(_) | s::Says::NotGiven(_) => return None,
         s::Says::Progress(all) => {
             let progress = |of: s::MembersRecord| Progress {
                 origin: HubId::from_number(of.origin),

@@ -353,7 +353,7 @@ pub(super) struct TakenOverRecord {
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct QuestionRecord {
-    #[prost(oneof = "Asks", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
+    #[prost(oneof = "Asks", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10")]
     pub(super) asks: Option<Asks>,
 }
 
@@ -375,6 +375,20 @@ pub(super) enum Asks {
     Count(Nothing),
     #[prost(message, tag = "8")]
     Progress(Nothing),
+    #[prost(message, tag = "9")]
+    Topics(LocateRecord),
+    #[prost(message, tag = "10")]
+    Give(GiveRecord),
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct GiveRecord {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub(super) session: Bytes,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub(super) secret: Bytes,
+    #[prost(uint32, tag = "3")]
+    pub(super) taker: u32,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -414,7 +428,10 @@ pub(super) struct LocateRecord {
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct AnswerRecord {
-    #[prost(oneof = "Says", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13")]
+    #[prost(
+        oneof = "Says",
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17"
+    )]
     pub(super) says: Option<Says>,
 }
 
@@ -448,6 +465,24 @@ pub(super) enum Says {
     /// Their members are left out.
     #[prost(message, tag = "13")]
     Progress(AllMembersRecord),
+    #[prost(message, tag = "14")]
+    Moved(Nothing),
+    #[prost(message, tag = "15")]
+    Topics(TopicsRecord),
+    /// Encoded by the hub.
+    #[prost(bytes = "bytes", tag = "16")]
+    Given(Bytes),
+    /// 1 = unknown, 2 = stays, 3 = elsewhere.
+    #[prost(uint32, tag = "17")]
+    NotGiven(u32),
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct TopicsRecord {
+    #[prost(string, repeated, tag = "1")]
+    pub(super) channels: Vec<String>,
+    #[prost(bool, tag = "2")]
+    pub(super) is_here: bool,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

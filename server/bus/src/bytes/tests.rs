@@ -4,8 +4,8 @@ use bytes::Bytes;
 use prost::Message as _;
 use tidings_hub::bus_ops::{
     Answer, AskId, BusInput, BusOp, CalleeWord, Decision, ForOthers, Forerunner, Inherited,
-    InvitationWord, Keep, Located, LoginStamp, MemberSnapshot, MessageKind, Parcel, Progress,
-    Publication, Question, RingFate, Topic,
+    InvitationWord, Keep, Located, LoginStamp, MemberSnapshot, MessageKind, NotGiven, Parcel,
+    Progress, Publication, Question, RingFate, Topic,
 };
 use tidings_hub::ids::{ChannelKey, HubId, InvitationId, MessageId, SessionId, UserKey};
 use tidings_hub::store_ops::{HistoryLimits, HistoryMessage};
@@ -176,6 +176,15 @@ fn questions() -> Vec<(Topic, Question)> {
             session: SessionId([8; 16]),
             secret: frame(),
         },
+        Question::Topics {
+            session: SessionId([8; 16]),
+            secret: frame(),
+        },
+        Question::Give {
+            session: SessionId([8; 16]),
+            secret: frame(),
+            taker: HUB,
+        },
     ];
     let of_channel = [Question::Members, Question::Progress, Question::Count];
     let of_user = of_user.map(|question| (Topic::User(user()), question));
@@ -214,6 +223,15 @@ fn answers() -> Vec<Answer> {
         Answer::Located(Located::Unknown),
         Answer::Members(vec![members(), members()]),
         Answer::Count(u32::MAX),
+        Answer::Moved,
+        Answer::Topics {
+            channels: vec![ChannelName::parse("room").expect("a name")],
+            is_here: true,
+        },
+        Answer::Given(frame()),
+        Answer::NotGiven(NotGiven::Unknown),
+        Answer::NotGiven(NotGiven::Stays),
+        Answer::NotGiven(NotGiven::Elsewhere),
         Answer::Progress(vec![Progress {
             origin: HUB,
             epoch: 7 << 20,

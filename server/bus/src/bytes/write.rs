@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use tidings_hub::bus_ops::{
     Answer, AskId, BusInput, BusOp, CalleeWord, Decision, ForOthers, Inherited, InvitationWord,
-    Keep, Located, LoginStamp, MemberSnapshot, MessageKind, Parcel, Progress, Publication,
-    Question, RingFate, Topic,
+    Keep, Located, LoginStamp, MemberSnapshot, MessageKind, NotGiven, Parcel, Progress,
+    Publication, Question, RingFate, Topic,
 };
 use tidings_hub::ids::{HubId, InvitationId, SessionId, UserKey};
 use tidings_wire::proto::PresenceState;
@@ -306,6 +306,19 @@ fn question(question: &Question) -> s::QuestionRecord {
         Question::Members => s::Asks::Members(s::Nothing {}),
         Question::Count => s::Asks::Count(s::Nothing {}),
         Question::Progress => s::Asks::Progress(s::Nothing {}),
+        Question::Topics { session, secret } => s::Asks::Topics(s::LocateRecord {
+            session: bytes(&session.0),
+            secret: secret.clone(),
+        }),
+        Question::Give {
+            session,
+            secret,
+            taker,
+        } => s::Asks::Give(s::GiveRecord {
+            session: bytes(&session.0),
+            secret: secret.clone(),
+            taker: taker.number(),
+        }),
     };
     s::QuestionRecord { asks: Some(asks) }
 }
@@ -344,6 +357,15 @@ fn answer(answer: &Answer) -> s::AnswerRecord {
             hubs: all.iter().map(members).collect(),
         }),
         Answer::Count(count) => s::Says::Count(*count),
+        Answer::Moved => s::Says::Moved(s::Nothing {}),
+        Answer::Topics { channels, is_here } => s::Says::Topics(s::TopicsRecord {
+            channels: channels.iter().map(ToString::to_string).collect(),
+            is_here: *is_here,
+        }),
+        Answer::Given(record) => s::Says::Given(record.clone()),
+        Answer::NotGiven(NotGiven::Unknown) => s::Says::NotGiven(1),
+        Answer::NotGiven(NotGiven::Stays) => s::Says::NotGiven(2),
+        Answer::NotGiven(NotGiven::Elsewhere) => s::Says::NotGiven(3),
         Answer::Progress(all) => s::Says::Progress(s::AllMembersRecord {
             hubs: all.iter().map(progress).collect(),
         }),

@@ -167,3 +167,6 @@ impl Envelope {
         envelope.ok_or(Refusal::Malformed)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,7 @@ use tidings_hub::bus_ops::{Answer, AskId, BusInput, Question, Topic};
 use tidings_hub::ids::HubId;
 
 use super::Live;
-use super::asks::{Asking, Open};
+use super::asks::{Asking, Asks, Open};
 use super::interest::{Interest, Stage};
 use super::subjects::TopicKey;
 use crate::envelope::{Body, Origin};
@@ -26,7 +26,9 @@ impl Live {
         router: &mut Router,
         out: &mut impl Outlet,
     ) {
+        let listens = router.subscribers(&topic).any(|hub| hub == asker);
         let asking = Asking {
+            listens,
             asker,
             number,
             topic,
@@ -108,6 +110,7 @@ impl Live {
             number,
             topic,
             question,
+            listens,
             here,
             ..
         } = asking;
@@ -116,14 +119,14 @@ impl Live {
             number,
             topic: topic.clone(),
             is_alone: here == Some(0),
-            probes: 0,
+            probes: Asks::first_probe(&question),
         };
         let number = self.asks.add(self.now_ms, open);
         let body = Body::Ask {
             topic,
             ask: AskId::new(number),
             question,
-            listens: self.interests.contains_key(&key),
+            listens,
         };
         let subject = self.sending.subjects.topic(key);
         let reply = self.sending.subjects.own(number);
@@ -183,7 +186,13 @@ impl Live {
 
     /// The question has come to a node that has no subscriber any more.
     pub(super) fn hear_absent(&mut self, number: u64) {
-        if let Some(Open::Ask { is_alone: true, .. }) = self.asks.get(number) {
+        if let Some(Open::Ask {
+            is_alone: true,
+            probes,
+            ..
+        }) = self.asks.get(number)
+        {
+            *probes = 0;
             self.asks.probe_later(number, self.now_ms);
         }
     }

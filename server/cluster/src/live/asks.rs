@@ -20,6 +20,13 @@ pub(crate) const ASKS_MAX: usize = 65_536;
 /// somebody is there, in milliseconds: NATS forgets a subscription within a few.
 const PROBES_MS: [u64; 4] = [5, 20, 80, 320];
 
+/// After which time a question that nobody has answered looks for the first time, in milliseconds:
+/// it may have gone to a server whose last subscriber had just left.
+const SILENT_MS: u64 = 100;
+
+/// How many of the times of `PROBES_MS` such a question leaves out.
+const SILENT_PROBES: usize = 2;
+
 /// A question of a hub of this node.
 #[derive(Debug, Clone)]
 pub(crate) struct Asking {
@@ -29,6 +36,8 @@ pub(crate) struct Asking {
     pub(crate) topic: Topic,
     pub(crate) question: Arc<Question>,
     pub(crate) asked_ms: u64,
+    /// Whether the asker is subscribed to the topic.
+    pub(crate) listens: bool,
     /// How many hubs of this node have been asked; `None` = not asked yet.
     pub(crate) here: Option<usize>,
 }
@@ -83,6 +92,14 @@ impl Asks {
 
     pub(crate) fn add(&mut self, now_ms: u64, open: Open) -> u64 {
         self.next += 1;
+        if let Open::Ask {
+            is_alone: true,
+            probes: SILENT_PROBES,
+            ..
+        } = &open
+        {
+            self.probes.insert((now_ms + SILENT_MS, self.next));
+        }
         self.open.insert(self.next, open);
         self.ends.push(now_ms, self.next);
         self.next
@@ -90,6 +107,24 @@ impl Asks {
 
     pub(crate) fn get(&mut self, number: u64) -> Option<&mut Open> {
         self.open.get_mut(&number)
+    }
+
+    /// Whether a question is safe to be taken for one to nobody when NATS says later that nobody is
+    /// there: then it has changed nothing that anybody knows of.
+    pub(crate) fn looks(question: &Question) -> bool {
+        !matches!(
+            question,
+            Question::Deliver(_) | Question::HasTaken(_) | Question::Give { .. }
+        )
+    }
+
+    /// How a new question begins to look whether somebody is there.
+    pub(crate) fn first_probe(question: &Question) -> usize {
+        if Self::looks(question) {
+            SILENT_PROBES
+        } else {
+            0
+        }
     }
 
     pub(crate) fn end(&mut self, number: u64) {
@@ -133,9 +168,15 @@ impl Asks {
         }
     }
 
-    /// Whether no question looks again.
+    /// Whether no question looks again for somebody who has left.
     pub(crate) fn is_settled(&self) -> bool {
-        self.probes.is_empty()
+        let looks = |(_, number): &(u64, u64)| {
+            matches!(
+                self.open.get(number),
+                Some(Open::Ask { is_alone: true, .. })
+            )
+        };
+        !self.probes.iter().any(looks)
     }
 
     pub(crate) fn due(&self) -> Option<u64> {

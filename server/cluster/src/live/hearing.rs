@@ -67,14 +67,14 @@ impl Live {
             counts.dropped_stale += u64::from(incarnation != self.incarnation);
             return None;
         }
-        match self.origins.see(envelope.origin) {
+        match self.origins.see(envelope.origin, self.now_ms) {
             Life::Known => {}
             Life::New => {
                 // Before anything that the new life says.
                 self.forget(node, incarnation.saturating_sub(1));
                 out.deliver(BusInput::NodeLost { node });
             }
-            Life::Over => {
+            Life::Uncounted => {
                 self.sending.counts.dropped_stale += 1;
                 return None;
             }

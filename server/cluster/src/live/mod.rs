@@ -41,8 +41,8 @@ use subjects::TopicKey;
 const HEARTBEAT_MS: u64 = 250;
 
 /// How long another node's position is remembered that publishes to a topic without being
-/// interested in it: longer than it counts on itself.
-const PUBLISHER_MS: u64 = 120_000;
+/// interested in it: longer than it counts on itself, which is twice a minute at most.
+const PUBLISHER_MS: u64 = 180_000;
 
 /// One hub's share of the path between nodes.
 #[derive(Debug)]

@@ -14,6 +14,22 @@ use crate::envelope::Origin;
 /// noticed. 1,024 nodes of 64 hubs.
 const ORIGINS_MAX: usize = 65_536;
 
+/// How long a node's new life is not heard when nobody has said that the one before is over, in
+/// milliseconds: hubs must know of a loss before they hear of what follows it, and each hears of it
+/// from its own shard. The leases tell within less; whatever is missed is told as a hole.
+const UNTOLD_MS: u64 = 2_000;
+
+/// What is known of a node.
+#[derive(Debug)]
+struct Node {
+    /// Its latest life.
+    incarnation: u64,
+    /// That life is over, as has been told.
+    is_over: bool,
+    /// A later life has been heard, from when on.
+    later_ms: Option<u64>,
+}
+
 /// What is known of a shard.
 #[derive(Debug)]
 struct Heard {
@@ -28,8 +44,8 @@ struct Heard {
 /// The shards of other nodes.
 #[derive(Debug, Default)]
 pub(crate) struct Origins {
-    /// The latest life of each node. Bound: nodes.
-    nodes: BTreeMap<u16, u64>,
+    /// Bound: nodes.
+    nodes: BTreeMap<u16, Node>,
     /// Bound: `ORIGINS_MAX`.
     shards: BTreeMap<HubId, Heard>,
 }
@@ -39,28 +55,43 @@ pub(crate) struct Origins {
 pub(crate) enum Life {
     /// The life that is known, or the first that is heard of.
     Known,
-    /// A later one than was known: the one before is over.
+    /// A later one than was known, which has been told for long enough: the one before is over, and
+    /// nobody has said so.
     New,
-    /// An earlier one: what it says does not count any more.
-    Over,
+    /// One that does not count: it is over, or the one before may not be.
+    Uncounted,
 }
 
 impl Origins {
-    pub(crate) fn see(&mut self, origin: Origin) -> Life {
-        let (node, incarnation) = (origin.shard.node, origin.incarnation);
-        match self.nodes.get_mut(&node) {
-            Some(known) if *known > incarnation => Life::Over,
-            Some(known) if *known < incarnation => {
-                *known = incarnation;
-                self.shards.retain(|shard, _| shard.node != node);
-                Life::New
-            }
-            Some(_) => Life::Known,
-            None => {
-                self.nodes.insert(node, incarnation);
-                Life::Known
-            }
+    pub(crate) fn see(&mut self, origin: Origin, now_ms: u64) -> Life {
+        let (number, incarnation) = (origin.shard.node, origin.incarnation);
+        let Some(node) = self.nodes.get_mut(&number) else {
+            let node = Node {
+                incarnation,
+                is_over: false,
+                later_ms: None,
+            };
+            self.nodes.insert(number, node);
+            return Life::Known;
+        };
+        if incarnation < node.incarnation || incarnation == node.incarnation && node.is_over {
+            return Life::Uncounted;
         }
+        if incarnation == node.incarnation {
+            return Life::Known;
+        }
+        let later_ms = *node.later_ms.get_or_insert(now_ms);
+        if !node.is_over && later_ms + UNTOLD_MS > now_ms {
+            return Life::Uncounted;
+        }
+        let life = if node.is_over { Life::Known } else { Life::New };
+        *node = Node {
+            incarnation,
+            is_over: false,
+            later_ms: None,
+        };
+        self.shards.retain(|shard, _| shard.node != number);
+        life
     }
 
     /// The shard lives, and this is what it has sent so far. Returns from when on its marks are
@@ -114,14 +145,18 @@ impl Origins {
 
     /// This life of a node is over: what it still says does not count. `false` = that was known, or
     /// a later life is.
-    pub(crate) fn end(&mut self, node: u16, incarnation: u64) -> bool {
-        let next = incarnation.saturating_add(1);
-        let known = self.nodes.entry(node).or_default();
-        if *known >= next {
+    pub(crate) fn end(&mut self, number: u16, incarnation: u64) -> bool {
+        let node = self.nodes.entry(number).or_insert(Node {
+            incarnation,
+            is_over: false,
+            later_ms: None,
+        });
+        if node.incarnation > incarnation || node.incarnation == incarnation && node.is_over {
             return false;
         }
-        *known = next;
-        self.shards.retain(|shard, _| shard.node != node);
+        node.incarnation = incarnation;
+        node.is_over = true;
+        self.shards.retain(|shard, _| shard.node != number);
         true
     }
 }

@@ -221,3 +221,144 @@ impl Parts {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tidings_hub::ids::HubId;
+
+    use super::*;
+
+    fn origin(node: u16) -> Origin {
+        let shard = HubId { node, hub: 0 };
+        let incarnation = 1;
+        Origin { shard, incarnation }
+    }
+
+    fn out(payload_max: usize) -> Sending {
+        let config = ClusterConfig {
+            prefix: "tidings.test".to_owned(),
+            key: [1; 32],
+            node: 0,
+            incarnation: 1,
+            settle_ms: 0,
+        };
+        let mut sending = sending(&config, 0);
+        sending.payload_max = payload_max;
+        sending
+    }
+
+    /// The payloads and replies of what was sent.
+    fn sent(sending: &mut Sending) -> Vec<(Bytes, Option<String>)> {
+        let ops = std::mem::take(&mut sending.ops).into_iter();
+        let payloads = ops.map(|op| match op {
+            LinkOp::Publish { payload, reply, .. } => (Bytes::from(payload), reply),
+            other => panic!("only publications: {other:?}"),
+        });
+        payloads.collect()
+    }
+
+    fn long() -> Body {
+        // What is long in a cluster is a list of members; here it is one part of another thing.
+        Body::Part {
+            id: 9,
+            part: 0,
+            parts: 1,
+            bytes: (0..40_000u32).map(|at| at.to_le_bytes()[0]).collect(),
+        }
+    }
+
+    /// Takes parts, and returns what came whole.
+    fn take(parts: &mut Parts, sealing: &[u8; 32], payloads: &[Bytes]) -> (Vec<Bytes>, u64) {
+        let (mut whole, mut lost) = (Vec::new(), 0);
+        for payload in payloads {
+            let envelope = Envelope::open(payload, sealing).expect("a part");
+            let Body::Part {
+                id,
+                part,
+                parts: of,
+                bytes,
+            } = envelope.body
+            else {
+                panic!("it is a part");
+            };
+            whole.extend(parts.take(envelope.origin, (id, part, of), &bytes, &mut lost));
+        }
+        (whole, lost)
+    }
+
+    #[test]
+    fn what_is_too_long_comes_in_parts_and_arrives_whole() {
+        for payload_max in [0, 5_000, 12_288, 1 << 20] {
+            let mut sending = out(payload_max);
+            let reply = Some("reply".to_owned());
+            sending.send("subject".to_owned(), reply, 5, long());
+            let sent = sent(&mut sending);
+            if payload_max == 1 << 20 {
+                assert_eq!(sent.len(), 1);
+                continue;
+            }
+            let longest = sent.iter().map(|(payload, _)| payload.len()).max();
+            let bound = payload_max.max(PART_BYTES_MIN + 100);
+            assert!(longest.is_some_and(|longest| longest <= bound));
+            let replies = sent.iter().filter(|(_, reply)| reply.is_some()).count();
+            assert_eq!(replies, 1, "the word that nobody is there comes once");
+            let payloads: Vec<Bytes> = sent.into_iter().map(|(payload, _)| payload).collect();
+            let mut parts = Parts::default();
+            let (whole, lost) = take(&mut parts, &sending.subjects.sealing, &payloads);
+            assert_eq!((whole.len(), lost), (1, 0));
+            let inner = Envelope::open(&whole[0], &sending.subjects.sealing);
+            assert_eq!(inner.expect("an envelope").body, long());
+            assert_eq!(parts.held, 0);
+        }
+    }
+
+    #[test]
+    fn a_part_that_is_lost_costs_one_envelope_and_is_counted() {
+        let mut sending = out(12_288);
+        for _ in 0..3 {
+            sending.send("subject".to_owned(), None, 5, long());
+        }
+        let sent = sent(&mut sending);
+        let mut payloads: Vec<Bytes> = sent.into_iter().map(|(payload, _)| payload).collect();
+        let each = payloads.len() / 3;
+        payloads.remove(each + 1);
+        let mut parts = Parts::default();
+        let (whole, lost) = take(&mut parts, &sending.subjects.sealing, &payloads);
+        assert_eq!(whole.len(), 2);
+        assert!(lost > 0);
+        assert_eq!(parts.held, 0);
+    }
+
+    #[test]
+    fn parts_whose_rest_never_comes_are_bounded() {
+        let (mut parts, mut lost) = (Parts::default(), 0);
+        let bytes = vec![0; 1 << 20];
+        for node in 0..100 {
+            parts.take(origin(node), (1, 0, 2), &bytes, &mut lost);
+        }
+        assert!(parts.held <= PARTS_BYTES_MAX);
+        assert_eq!(lost, 100 - (PARTS_BYTES_MAX >> 20) as u64);
+        for node in 0..100 {
+            parts.forget(node, 1);
+        }
+        assert_eq!((parts.held, parts.begun.len()), (0, 0));
+        // One that grows and grows is given up, too.
+        for part in 0..20 {
+            parts.take(origin(1), (2, part, 1_000), &bytes, &mut lost);
+            assert!(parts.held <= ENVELOPE_BYTES_MAX);
+        }
+    }
+
+    #[test]
+    fn what_no_bus_takes_is_counted_and_not_sent() {
+        let mut sending = out(1 << 20);
+        let body = Body::Part {
+            id: 0,
+            part: 0,
+            parts: 1,
+            bytes: vec![0; ENVELOPE_BYTES_MAX].into(),
+        };
+        sending.send("subject".to_owned(), None, 5, body);
+        assert_eq!((sending.counts.too_long, sending.ops.len()), (1, 0));
+    }
+}

@@ -123,3 +123,106 @@ impl Subjects {
         self.key(topic) == key || fault!(TopicIsNotCompared)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tidings_hub::ids::{ChannelKey, UserKey};
+    use tidings_wire::names::{AppId, ChannelName, NameRule, UserId};
+
+    use super::*;
+
+    fn subjects(key: u8) -> Subjects {
+        let config = ClusterConfig {
+            prefix: "tidings.test".to_owned(),
+            key: [key; 32],
+            node: 3,
+            incarnation: 1,
+            settle_ms: 0,
+        };
+        Subjects::new(&config, HubId { node: 3, hub: 2 })
+    }
+
+    /// Topics whose names are as alike and as hostile as can be.
+    fn topics() -> Vec<Topic> {
+        let mut topics = Vec::new();
+        for app in ["a", "b"].map(|app| AppId::parse(&app.repeat(32)).expect("an app")) {
+            for name in ["x", "*", ">", "a.b", "$SYS", "x y", "tidings.test.n", "é"] {
+                let (app, wide) = (app.clone(), NameRule::Wide);
+                if let Ok(user) = UserId::parse_by(wide, name) {
+                    let user = UserKey { app, user };
+                    topics.push(Topic::User(user.clone()));
+                    topics.push(Topic::Calls(user.clone()));
+                    topics.push(Topic::Presence(user));
+                }
+            }
+            for name in ["x", "*", ">", "a.b"] {
+                let app = app.clone();
+                if let Ok(channel) = ChannelName::parse_by(NameRule::Wide, name) {
+                    topics.push(Topic::Channel(ChannelKey { app, channel }));
+                }
+            }
+        }
+        topics
+    }
+
+    #[test]
+    fn no_name_reaches_a_subject() {
+        let subjects = subjects(1);
+        let mut names = std::collections::BTreeSet::new();
+        let topics = topics();
+        assert!(topics.len() > 20);
+        for topic in &topics {
+            let key = subjects.key(topic);
+            let name = subjects.topic(key);
+            let hash = name.strip_prefix("tidings.test.t.").expect("the prefix");
+            assert!(hash.len() == 32 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()));
+            assert_eq!(subjects.place(name.as_bytes()), Some(Place::Topic(key)));
+            assert!(subjects.is_of(key, topic));
+            names.insert(name);
+        }
+        assert_eq!(
+            names.len(),
+            topics.len(),
+            "each topic has a name of its own"
+        );
+    }
+
+    #[test]
+    fn another_key_gives_other_names() {
+        let topic = &topics()[0];
+        assert_ne!(subjects(1).key(topic), subjects(2).key(topic));
+        assert_ne!(subjects(1).sealing, subjects(2).sealing);
+        assert_ne!(subjects(1).sealing, subjects(1).hashing);
+    }
+
+    #[test]
+    fn foreign_subjects_are_nowhere() {
+        let subjects = subjects(1);
+        let own = subjects.own(77);
+        assert_eq!(own, "tidings.test.r.3.2.77");
+        assert_eq!(subjects.place(own.as_bytes()), Some(Place::Own));
+        assert_eq!(subjects.ask_of(own.as_bytes()), Some(77));
+        assert_eq!(subjects.of_shard(HubId { node: 3, hub: 2 }, 77), own);
+        assert_eq!(subjects.place(b"tidings.test.n"), Some(Place::AllNodes));
+        let upper = format!("tidings.test.t.{}", "+".repeat(32));
+        for other in [
+            "",
+            "tidings.test",
+            "tidings.test.t.",
+            "tidings.test.t.00",
+            "tidings.test.n.x",
+            "tidings.other.n",
+            "tidings.test.r.3.20.1",
+            upper.as_str(),
+        ] {
+            assert_eq!(subjects.place(other.as_bytes()), None, "{other}");
+        }
+        for other in [
+            "tidings.test.r.3.2.",
+            "tidings.test.r.3.2.x",
+            "tidings.test.r.3.2.-1",
+        ] {
+            assert_eq!(subjects.ask_of(other.as_bytes()), None, "{other}");
+        }
+    }
+}

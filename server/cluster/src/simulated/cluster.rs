@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use tidings_bus::contract::Wired;
 use tidings_bus::{Bus as _, Crossing, Homes, Outlet, Router};
-use tidings_hub::bus_ops::{BusInput, BusOp};
+use tidings_hub::bus_ops::{BusInput, BusOp, Topic};
 use tidings_hub::ids::HubId;
 
 use super::nats::{Link, Nats, Times};
@@ -59,6 +59,7 @@ impl Plan {
 #[derive(Debug)]
 struct Desk {
     id: HubId,
+    homes: Homes,
     router: ClusterRouter,
     link: Link,
     mailbox: VecDeque<Crossing>,
@@ -132,6 +133,7 @@ impl Cluster {
             let router = Router::new(id, homes);
             self.desks.push(Desk {
                 id,
+                homes,
                 router: ClusterRouter::in_cluster(router, config.clone()),
                 link,
                 mailbox: VecDeque::new(),
@@ -188,6 +190,35 @@ impl Cluster {
     /// If there is no such hub.
     pub fn router(&self, hub: HubId) -> &ClusterRouter {
         &self.desks[self.at(hub)].router
+    }
+
+    /// The hub of the same node that is home to the topic.
+    ///
+    /// # Panics
+    /// If there is no such hub.
+    pub fn home(&self, hub: HubId, topic: &Topic) -> HubId {
+        self.desks[self.at(hub)].homes.home(topic)
+    }
+
+    /// The cluster's clock as a hub knows it, in milliseconds.
+    ///
+    /// # Panics
+    /// If there is no such hub.
+    pub fn shared_clock_ms(&self, hub: HubId) -> u64 {
+        let router = &self.desks[self.at(hub)].router;
+        self.clock_ms(hub.node) + router.clock_ahead_ms()
+    }
+
+    /// Takes some of what a hub has been given, and leaves the rest.
+    ///
+    /// # Panics
+    /// If there is no such hub.
+    pub fn take_if(&mut self, hub: HubId, is_it: impl Fn(&BusInput) -> bool) -> Vec<BusInput> {
+        let at = self.at(hub);
+        let given = std::mem::take(&mut self.desks[at].given).into_iter();
+        let (taken, rest) = given.partition(is_it);
+        self.desks[at].given = rest;
+        taken
     }
 
     /// The hubs that live.

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod nats;
+pub mod promises;
 
 pub use cluster::{Cluster, Plan};
 pub use nats::{Link, Nats, Times};

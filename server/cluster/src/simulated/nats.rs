@@ -69,12 +69,16 @@ enum Lane {
 struct Connection {
     server: usize,
     is_up: bool,
+    /// Its side has been told that it is up: what has waited is sent when it has said what follows.
+    has_heard: bool,
     life: u64,
     subjects: BTreeMap<u64, String>,
     /// What waits for the connection.
     queue: Vec<LinkOp>,
     queue_bytes: usize,
     is_full: bool,
+    /// Of 1,000 messages to it, how many are lost.
+    loss: u64,
     /// Nothing arrives before this time.
     slow_until_ms: u64,
     waiting: usize,
@@ -95,8 +99,8 @@ pub struct Nats {
     now_ms: u64,
     times: Times,
     payload_max: usize,
-    /// Of 1,000 messages to connections, how many are lost.
-    loss: u64,
+    /// What was published, if it is to be noted.
+    tapped: Option<Vec<(String, Bytes)>>,
     random: u64,
     sequence: u64,
     servers: Vec<Server>,
@@ -121,7 +125,7 @@ impl Nats {
             now_ms: 0,
             times,
             payload_max: 1 << 20,
-            loss: 0,
+            tapped: None,
             random: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
             sequence: 0,
             servers: (0..servers).map(|_| Server::default()).collect(),
@@ -146,11 +150,13 @@ impl Nats {
         self.links.push(Connection {
             server,
             is_up: false,
+            has_heard: false,
             life: 0,
             subjects: BTreeMap::new(),
             queue: Vec::new(),
             queue_bytes: 0,
             is_full: false,
+            loss: 0,
             slow_until_ms: 0,
             waiting: 0,
             inbox: VecDeque::new(),
@@ -160,7 +166,8 @@ impl Nats {
         link
     }
 
-    /// Connects a lost connection again; what has waited is sent.
+    /// Connects a lost connection again. What has waited is sent after what its side says when it
+    /// hears of that.
     pub fn reconnect(&mut self, link: Link, server: usize) {
         let servers = self.servers.len();
         let max_payload = self.payload_max;
@@ -170,18 +177,26 @@ impl Nats {
         }
         connection.server = server;
         connection.is_up = true;
+        connection.has_heard = false;
         connection.life += 1;
         connection.waiting = 0;
         connection.inbox.push_back(LinkEvent::Up {
             max_payload,
             servers,
         });
-        connection.queue_bytes = 0;
         if std::mem::take(&mut connection.is_full) {
             connection.inbox.push_back(LinkEvent::Room);
         }
-        for op in std::mem::take(&mut connection.queue) {
-            self.send(link, op);
+    }
+
+    /// Sends what has waited for a connection whose side has said what follows from that.
+    fn flush(&mut self, link: Link) {
+        let connection = &mut self.links[link];
+        if connection.is_up && connection.has_heard && !connection.queue.is_empty() {
+            connection.queue_bytes = 0;
+            for op in std::mem::take(&mut connection.queue) {
+                self.send(link, op);
+            }
         }
     }
 
@@ -210,9 +225,14 @@ impl Nats {
         self.links[link].slow_until_ms = self.now_ms + for_ms;
     }
 
-    /// From now on so many of 1,000 messages to connections are lost.
-    pub fn lose(&mut self, of_1000: u64) {
-        self.loss = of_1000;
+    /// From now on so many of 1,000 messages to this connection are lost.
+    pub fn lose(&mut self, link: Link, of_1000: u64) {
+        self.links[link].loss = of_1000;
+    }
+
+    /// Notes what is published from now on, and returns what was.
+    pub fn tap(&mut self) -> Vec<(String, Bytes)> {
+        self.tapped.replace(Vec::new()).unwrap_or_default()
     }
 
     /// Cuts the route between two servers, or makes it again.
@@ -243,7 +263,7 @@ impl Nats {
     /// A connection's own side does something.
     pub fn apply(&mut self, link: Link, op: LinkOp) {
         let connection = &mut self.links[link];
-        if connection.is_up {
+        if connection.is_up && connection.has_heard {
             return self.send(link, op);
         }
         let LinkOp::Publish { payload, .. } = &op else {
@@ -261,7 +281,12 @@ impl Nats {
 
     /// What has arrived over the connection, in order.
     pub fn take(&mut self, link: Link) -> Option<LinkEvent> {
-        self.links[link].inbox.pop_front()
+        self.flush(link);
+        let event = self.links[link].inbox.pop_front();
+        if matches!(event, Some(LinkEvent::Up { .. })) {
+            self.links[link].has_heard = true;
+        }
+        event
     }
 
     /// When something arrives somewhere.
@@ -281,6 +306,9 @@ impl Nats {
 
     /// Lets everything arrive that does until then.
     pub fn advance(&mut self, now_ms: u64) {
+        for link in 0..self.links.len() {
+            self.flush(link);
+        }
         while let Some(at) = self.events.keys().next().copied()
             && at.0 <= now_ms
         {
@@ -317,7 +345,8 @@ impl Nats {
 
     fn tell(&mut self, link: Link, event: LinkEvent) {
         let is_message = matches!(event, LinkEvent::Message { .. });
-        if is_message && self.loss > 0 && self.draw((0, 999)) < self.loss {
+        let loss = self.links[link].loss;
+        if is_message && loss > 0 && self.draw((0, 999)) < loss {
             return;
         }
         let connection = &mut self.links[link];
@@ -399,6 +428,9 @@ impl Nats {
     fn publish(&mut self, link: Link, subject: String, reply: Option<String>, payload: Bytes) {
         let server = self.links[link].server;
         assert!(payload.len() <= self.payload_max, "too long for the server");
+        if let Some(tapped) = &mut self.tapped {
+            tapped.push((subject.clone(), payload.clone()));
+        }
         let mut is_heard = self.deliver(server, Some(link), &subject, &payload);
         let mut servers = BTreeSet::new();
         for name in names(&subject) {

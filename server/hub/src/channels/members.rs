@@ -73,6 +73,11 @@ impl Members {
         self.users.len()
     }
 
+    /// All users. Cost: O(n).
+    pub(crate) fn users(&self) -> Vec<UserId> {
+        self.users.keys().cloned().collect()
+    }
+
     /// All users, or `max` of them chosen at random.
     pub(crate) fn sample(&self, max: usize, rng: &mut Rng) -> Vec<String> {
         if self.users.len() <= max {

@@ -87,7 +87,7 @@ impl Channels {
     }
 
     /// Makes the channel known here and subscribes to it; returns whether that was news.
-    fn become_interested(
+    pub(crate) fn become_interested(
         &mut self,
         key: &ChannelKey,
         kernel: &mut Kernel,
@@ -141,7 +141,7 @@ impl Channels {
                 user,
                 session: id,
             },
-            Own::Message { .. } | Own::KeptMessage => return,
+            Own::Moved | Own::Message { .. } | Own::KeptMessage => return,
         };
         channel.published.push_back(Published {
             session: session_key,

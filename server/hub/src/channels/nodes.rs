@@ -12,6 +12,7 @@ use tidings_wire::proto::{Gap, GapCause, gap};
 
 use crate::bus_ops::{Answer, Asker, Progress, Question, Topic};
 use crate::channels::members::Missing;
+use crate::channels::moves::Word;
 use crate::channels::state::{ChannelAsk, Channels, Held, Refresh, Sync, stamp};
 use crate::ids::{ChannelKey, HubId};
 use crate::io::Sink;
@@ -74,6 +75,9 @@ impl Channels {
             missed: count,
             source: Some(gap::Source::Channel(key.channel.to_string())),
         }));
+        if self.moves.is_awaited() {
+            self.moves.hold(key, Word::Gap(frame.clone()));
+        }
         let told = self.fan_out(key, &frame, None, kernel, out) as u64;
         kernel.counts.gaps.add("node_link", told * count.max(1));
         self.refresh(key, kernel, out);

@@ -10,6 +10,7 @@ use tidings_wire::proto::MemberCount;
 
 use crate::bus_ops::{Progress, Publication, Question, Topic};
 use crate::channels::members::{Members, Stamp};
+use crate::channels::moves::ChannelMoves;
 use crate::ids::{ChannelKey, HubId, SessionId, SessionKey};
 use crate::io::Sink;
 use crate::kernel::Kernel;
@@ -35,6 +36,8 @@ pub(crate) struct Channels {
     pub(crate) gather_count: u64,
     /// Questions under way, by their numbers. Bound: each belongs to an open request or a channel.
     pub(crate) asks: NumberMap<ChannelAsk>,
+    /// What is kept for sessions that move between nodes.
+    pub(crate) moves: ChannelMoves,
     /// Channels whose members on other nodes are compared. Bound: each is known here, or was a few
     /// seconds ago.
     pub(crate) refreshes: Map<ChannelKey, Refresh>,
@@ -72,6 +75,7 @@ impl Channels {
             gathers: hasher.map(),
             gather_count: 0,
             asks: number_map(),
+            moves: ChannelMoves::new(hasher),
             refreshes: hasher.map(),
             moderation: Moderation::default(),
         }
@@ -114,6 +118,9 @@ pub(crate) struct Channel {
     /// This hub's first change has come back: what follows is of this interest in the channel, not
     /// of an earlier one.
     pub(crate) is_current: bool,
+    /// Sessions that are on their way here, or were members here and have moved on: the channel
+    /// stays known for them.
+    pub(crate) holds: u32,
     /// What this hub has published and not yet seen in the topic's order. Bound: open requests and
     /// memberships.
     pub(crate) published: VecDeque<Published>,
@@ -182,6 +189,7 @@ impl Channel {
                 calls: Vec::new(),
             },
             is_current: false,
+            holds: 0,
             published: VecDeque::new(),
             count_told_ms: None,
             has_count_timer: false,
@@ -264,6 +272,8 @@ pub(crate) enum Own {
     Hide,
     /// The session is over.
     End,
+    /// A session is on its way from one hub to another: to be told to the others only.
+    Moved,
     /// A message.
     Message { caller: Caller },
     /// A message whose sender is answered when the copy in the history is durable.
@@ -338,7 +348,10 @@ impl Channels {
 
 impl Channel {
     fn assert_consistent(&self, kernel: &Kernel) {
-        let is_used = !self.locals.is_empty() || !self.published.is_empty() || !self.is_ready();
+        let is_used = !self.locals.is_empty()
+            || !self.published.is_empty()
+            || self.holds > 0
+            || !self.is_ready();
         assert!(is_used, "a channel that nobody here is in");
         for (key, id) in &self.locals {
             let session = kernel.sessions.get(*key).map(|session| session.id);
@@ -411,7 +424,7 @@ impl Published {
                 is_its(&caller) || is_from_outside && caller.session().is_none(),
                 "a message of another session"
             ),
-            Own::Show | Own::Hide | Own::End | Own::KeptMessage => {}
+            Own::Show | Own::Hide | Own::End | Own::Moved | Own::KeptMessage => {}
         }
     }
 }

@@ -56,6 +56,20 @@ impl Invitations {
         Self::tell_user(invitation.callee.clone(), word, out);
     }
 
+    // ------------------------------------------------------------ sessions that move
+
+    /// The numbers of what a session has sent and that is open.
+    pub(crate) fn open_numbers(&self, key: SessionKey, kernel: &Kernel) -> Vec<u64> {
+        let open = self.open_of(key, kernel);
+        open.map(|invitation| invitation.number).collect()
+    }
+
+    /// The ids of the same.
+    pub(crate) fn open_ids(&self, key: SessionKey, kernel: &Kernel) -> Vec<InvitationId> {
+        let open = self.open_of(key, kernel);
+        open.map(|invitation| invitation.id).collect()
+    }
+
     // ------------------------------------------------------------ a lost node
 
     /// A node is lost: callees who were there are offered again what has rung at them, and have

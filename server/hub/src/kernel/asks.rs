@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use tidings_wire::limits::PEER_TIMEOUT_MS;
 
-use crate::bus_ops::{Answer, AskId, Located};
+use crate::bus_ops::{Answer, AskId, Located, NotGiven};
 use crate::ids::HubId;
 use crate::kernel::maps::{NumberMap, number_map};
 
@@ -24,6 +24,7 @@ pub(crate) enum AskTag {
     Channels,
     History,
     Logins,
+    Moves,
     Peers,
     Presence,
     Resumes,
@@ -74,6 +75,9 @@ impl AskRule {
                     all.extend(more);
                     Answer::Progress(all)
                 }
+                // Whoever has left the user does not know where it is.
+                (_, moved @ Answer::Moved) => moved,
+                (_, elsewhere @ Answer::NotGiven(NotGiven::Elsewhere)) => elsewhere,
                 (_, replaced @ Answer::Located(Located::Replaced)) => replaced,
                 (best, _) => best,
             });

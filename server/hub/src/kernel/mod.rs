@@ -13,6 +13,7 @@ pub(crate) mod limiter;
 pub(crate) mod limits;
 pub(crate) mod link;
 pub(crate) mod maps;
+pub(crate) mod moves;
 pub(crate) mod outbox;
 pub(crate) mod outsiders;
 pub(crate) mod permit;
@@ -44,6 +45,7 @@ use crate::kernel::asks::{AskRule, Asks};
 use crate::kernel::clients::ClientNames;
 use crate::kernel::events::Events;
 use crate::kernel::maps::{Map, SeededHasher};
+use crate::kernel::moves::Moving;
 use crate::kernel::outbox::Gauge;
 use crate::kernel::outsiders::Outsiders;
 use crate::kernel::replicas::Groups;
@@ -75,6 +77,8 @@ pub(crate) struct Kernel {
     pub(crate) sessions: SlotMap<SessionKey, Session>,
     /// Users with a session here or a login in progress: this hub subscribes to their topics.
     pub(crate) users: Map<UserKey, UserEntry>,
+    /// Users whose sessions move between nodes.
+    pub(crate) moves: Moving,
     /// Services with several sessions.
     pub(crate) groups: Groups,
     pub(crate) asks: Asks,
@@ -112,6 +116,7 @@ impl Kernel {
             connections: hasher.map(),
             sessions: SlotMap::with_key(),
             users: hasher.map(),
+            moves: Moving::new(hasher),
             groups: Groups::new(hasher),
             asks: Asks::new(),
             stores: Stores::new(),

@@ -6,7 +6,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use crate::ids::{ChannelKey, ConnectionId, InvitationId, SessionKey, UserKey};
+use crate::ids::{ChannelKey, ConnectionId, InvitationId, SessionId, SessionKey, UserKey};
 use crate::io::Ticket;
 
 /// What a timer reminds of.
@@ -45,6 +45,12 @@ pub(crate) enum Timer {
     Look(Box<UserKey>),
     /// Whoever was on a node that was lost, by the loss's number, is gone, unless it is back.
     NodeOver(u16),
+    /// Those who have moved on a while ago are no members here any more.
+    Departed,
+    /// Senders of messages that have come with the user's session have asked again.
+    Arrived(Box<UserKey>),
+    /// The copy of a session that was given is kept no longer.
+    Given(Box<UserKey>, SessionId),
     /// Attributes whose owners may be gone are looked through.
     Sweep,
     /// Histories are looked through for messages that are too old.

@@ -86,6 +86,9 @@ impl Hub {
     /// Claims the user's place for a login, which goes on from what it replaces here.
     fn claim(&mut self, user: UserKey, mut login: Box<PendingLogin>, out: &mut dyn Sink) {
         let (connection, stamp) = (login.connection, login.stamp);
+        if self.kernel.is_in_cluster() {
+            self.abandon_moves(&user, out);
+        }
         let entry = match self.kernel.users.get_mut(&user) {
             Some(entry) => entry,
             None => {
@@ -144,6 +147,9 @@ impl Hub {
         asker: Asker,
         out: &mut dyn Sink,
     ) {
+        if self.kernel.is_in_cluster() {
+            self.abandon_moves(user, out);
+        }
         let newest = self.kernel.newest_login(user);
         let has_several = self.kernel.replicas_of(user).is_some();
         let Some(entry) = self.kernel.users.get(user) else {

@@ -2,11 +2,14 @@
 
 pub(crate) mod apps;
 pub(crate) mod claims;
+pub(crate) mod given;
 pub(crate) mod grants;
 pub(crate) mod lists;
 pub(crate) mod login;
 pub(crate) mod memory;
 pub(crate) mod moderation;
+pub(crate) mod moved;
+pub(crate) mod moves;
 pub(crate) mod nodes;
 pub(crate) mod outside;
 pub(crate) mod replicas;

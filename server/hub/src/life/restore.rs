@@ -114,7 +114,7 @@ impl Hub {
     }
 
     /// `None`: a record that this version has not written.
-    fn make_session(
+    pub(crate) fn make_session(
         &mut self,
         record: SessionRecord,
         user: UserKey,

@@ -81,10 +81,15 @@ impl Hub {
             session: id,
             secret: resume.secret.clone(),
         };
-        let number = self.kernel.ask(Topic::User(user), question, &LOCATE, out);
-        self.logins
-            .locates
-            .insert(number, LocateAsk { opened, resume });
+        let topic = Topic::User(user.clone());
+        let number = self.kernel.ask(topic, question, &LOCATE, out);
+        let ask = LocateAsk {
+            opened,
+            resume,
+            user,
+            session: id,
+        };
+        self.logins.locates.insert(number, ask);
     }
 
     /// Why a user's client must come back later.
@@ -166,7 +171,8 @@ impl Hub {
         };
         match located {
             Located::Here if by.node != self.kernel.config.id.node => {
-                self.refuse_resume(connection, Outcome::UnknownSession, out);
+                let of = (ask.user, ask.session);
+                self.begin_move(ask.opened, ask.resume, of, out);
             }
             Located::Here => {
                 // The session stays where it is: its connection goes to it (decision 0002).
@@ -183,13 +189,16 @@ impl Hub {
             // takes must not tell a stranger whether the user that it has named is online.
             Located::Unknown => {
                 let due_ms = asked_ms + REFUSAL_MS;
+                if due_ms <= self.kernel.now.mono_ms {
+                    return self.refuse_unknown(connection, out);
+                }
                 self.kernel.timers.set(due_ms, Timer::Refusal(connection));
             }
         }
     }
 
     /// A later login has taken the session's place: its client must not take it back unasked.
-    fn refuse_replaced(&mut self, connection: ConnectionId, out: &mut dyn Sink) {
+    pub(crate) fn refuse_replaced(&mut self, connection: ConnectionId, out: &mut dyn Sink) {
         let text = "the user has logged in elsewhere; log out, then log in again to take over";
         self.kernel
             .refuse(connection, error(Outcome::RemoteLogin, text), out);
@@ -204,7 +213,12 @@ impl Hub {
     }
 
     /// The client may log in on the same connection, which is why it stays open.
-    fn refuse_resume(&mut self, connection: ConnectionId, outcome: Outcome, out: &mut dyn Sink) {
+    pub(crate) fn refuse_resume(
+        &mut self,
+        connection: ConnectionId,
+        outcome: Outcome,
+        out: &mut dyn Sink,
+    ) {
         self.kernel.insert_fresh(connection);
         let text = match outcome {
             Outcome::SecretWrong => "the resume secret does not fit the session",
@@ -213,7 +227,7 @@ impl Hub {
         self.kernel.refuse(connection, error(outcome, text), out);
     }
 
-    fn attach(
+    pub(crate) fn attach(
         &mut self,
         key: SessionKey,
         (connection, opened_ms): (ConnectionId, u64),
@@ -389,6 +403,6 @@ pub(crate) fn digest(secret: &[u8]) -> [u8; 32] {
 }
 
 /// Compares with a digest, in time that depends on the length of what is given only.
-fn same_secret(given: &[u8], known: &[u8; 32]) -> bool {
+pub(crate) fn same_secret(given: &[u8], known: &[u8; 32]) -> bool {
     digest(given).ct_eq(known).into()
 }

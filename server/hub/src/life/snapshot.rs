@@ -85,7 +85,7 @@ impl Hub {
         }
     }
 
-    fn session_record(&self, session: &Session) -> SessionRecord {
+    pub(crate) fn session_record(&self, session: &Session) -> SessionRecord {
         let now_ms = self.kernel.now.mono_ms;
         let mut cseq = session.requests.cseq;
         if fault!(SnapshotForgetsLastRequest) {

@@ -4,7 +4,7 @@ use tidings_wire::proto::Resume;
 
 use crate::Pressure;
 use crate::bus_ops::LoginStamp;
-use crate::ids::{ConnectionId, UserKey};
+use crate::ids::{ConnectionId, SessionId, UserKey};
 use crate::kernel::Kernel;
 use crate::kernel::asks::AskTag;
 use crate::kernel::maps::NumberMap;
@@ -59,6 +59,8 @@ pub(crate) struct LocateAsk {
     /// Its connection, and when that was opened.
     pub(crate) opened: (ConnectionId, u64),
     pub(crate) resume: Resume,
+    pub(crate) user: UserKey,
+    pub(crate) session: SessionId,
 }
 
 impl Logins {

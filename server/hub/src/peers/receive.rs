@@ -59,6 +59,9 @@ impl Peers {
             let user = session.user.clone();
             return self.keep_or_answer(&user, from, parcel, Answer::Gone, kernel, out);
         }
+        if kernel.moves.has_arrived(&session.user, parcel.id) {
+            return self.accept_once_more(key, from, parcel, kernel, out);
+        }
         if !session.traits.takes(parcel.kind) {
             // The user may have another client that takes it: kept for it if the sender wants that.
             let user = session.user.clone();
@@ -93,6 +96,39 @@ impl Peers {
             return self.keep_for_later(key, from, parcel, kernel, out);
         }
         self.hand_over(key, from, parcel, kernel, out);
+    }
+
+    /// The session has moved here with this message, whose sender asks what becomes of it.
+    fn accept_once_more(
+        &mut self,
+        key: SessionKey,
+        from: Origin,
+        parcel: Parcel,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
+        let now_ms = kernel.now.mono_ms;
+        let session = kernel.sessions.get_mut(key);
+        let handed = session.and_then(|session| {
+            let mut handed = session.peers.deliveries.iter_mut();
+            handed.find(|handed| handed.parcel.id == parcel.id)
+        });
+        let Some(delivery) = handed else {
+            // Its client has confirmed it since.
+            return self.answer_delivery(from, Answer::Confirmed, kernel, out);
+        };
+        if delivery.is_storing {
+            return self.answer_delivery(from, Answer::Stored, kernel, out);
+        }
+        let due_ms = now_ms + ack_wait_ms(&parcel);
+        delivery.parcel = Parcel {
+            frame: Bytes::new(),
+            ..parcel
+        };
+        delivery.from = from;
+        delivery.since_ms = now_ms;
+        delivery.is_answered = false;
+        Self::check_deliveries_at(key, due_ms, kernel);
     }
 
     /// Sends a message live and waits for its confirmation.
@@ -469,12 +505,19 @@ impl Peers {
         out: &mut dyn Sink,
     ) {
         debug_assert_eq!(user.app, parcel.from.app, "a message from another app");
+        if let Some(held) = kernel.moves.arriving.get_mut(user) {
+            if held.len() < HELD_PARCELS_MAX {
+                return held.push((origin, parcel));
+            }
+            return self.keep_or_answer(user, origin, parcel, Answer::Unconfirmed, kernel, out);
+        }
         let claim = kernel
             .users
             .get_mut(user)
             .and_then(|entry| entry.claim.as_mut());
         let Some(login) = claim else {
-            return self.answer_delivery(origin, Answer::Gone, kernel, out);
+            let answer = kernel.moves.answer_for(user);
+            return self.answer_delivery(origin, answer, kernel, out);
         };
         if login.held.len() < HELD_PARCELS_MAX {
             let traced = (kernel.traces.is_on).then(|| Box::new(parcel.clone()));

@@ -31,6 +31,10 @@ use crate::rates;
 use crate::store_ops::{Conversation, StoreAnswer};
 use crate::traces::TracedTo;
 
+/// How often a message follows a receiver whose session moves. Bound: hubs that only say that it
+/// has moved.
+const MOVES_MAX: u8 = 3;
+
 /// Who sends a message.
 #[derive(Debug)]
 struct Sender {
@@ -213,6 +217,7 @@ impl Peers {
             number: sender.number,
             to,
             parcel,
+            moves: 0,
             history,
         }
     }
@@ -283,7 +288,11 @@ impl Peers {
             send.to.app, send.parcel.from.app,
             "a message to another app"
         );
-        let here = kernel.users.get(&send.to).map(|entry| entry.session);
+        let mut here = kernel.users.get(&send.to).map(|entry| entry.session);
+        if here.is_none() && kernel.moves.is_arriving(&send.to) {
+            // As for a login that is under way.
+            here = Some(None);
+        }
         let lane = self.lanes.of(&send);
         if let Some(lane) = lane.filter(|lane| lane.must_wait(here.is_some())) {
             let lane_key = send.lane();
@@ -308,10 +317,7 @@ impl Peers {
         let last = lane.asked.back().map_or(0, |(last, _)| *last);
         debug_assert!(send.number > last, "messages are asked for in their order");
         lane.asked.push_back((send.number, send.parcel.id));
-        let topic = Topic::User(send.to.clone());
-        let question = Question::Deliver(send.parcel.clone());
-        let pending = PeerAsk::Deliver(send);
-        self.ask(kernel, (topic, question), pending, out);
+        self.ask_to_deliver(send, kernel, out);
     }
 
     /// Asks whether a session has the first of what was asked for: messages wait for that.
@@ -383,6 +389,11 @@ impl Peers {
         let Some(lane) = self.lanes.lanes.get_mut(&lane_key) else {
             return self.finish_send(send, answer, kernel, out);
         };
+        let is_elsewhere = answer == Answer::Moved && !kernel.users.contains_key(&send.to);
+        if is_elsewhere && send.moves < MOVES_MAX && !kernel.moves.is_arriving(&send.to) {
+            // Order: it keeps its place in the lane.
+            return self.ask_again(send, kernel, out);
+        }
         lane.asked.retain(|(cseq, _)| *cseq != send.number);
         if lane.asked.is_empty() {
             lane.first = First::Unknown;
@@ -401,6 +412,20 @@ impl Peers {
         self.go_on(&lane_key, kernel, out);
     }
 
+    /// The receiver's session has moved while the message was on its way: asks whoever has it now.
+    fn ask_again(&mut self, mut send: SendToPeer, kernel: &mut Kernel, out: &mut dyn Sink) {
+        debug_assert!(send.moves < MOVES_MAX, "a message runs after its receiver");
+        send.moves += 1;
+        self.ask_to_deliver(send, kernel, out);
+    }
+
+    fn ask_to_deliver(&mut self, send: SendToPeer, kernel: &mut Kernel, out: &mut dyn Sink) {
+        let topic = Topic::User(send.to.clone());
+        let question = Question::Deliver(send.parcel.clone());
+        let pending = PeerAsk::Deliver(send);
+        self.ask(kernel, (topic, question), pending, out);
+    }
+
     fn drop_lane_if_over(&mut self, lane_key: &LaneKey) {
         if self.lanes.lanes.get(lane_key).is_some_and(Lane::is_over) {
             self.lanes.lanes.remove(lane_key);
@@ -417,6 +442,14 @@ impl Peers {
         out: &mut dyn Sink,
     ) {
         let caller = send.caller;
+        let answer = match answer {
+            Answer::Moved if send.moves < MOVES_MAX => {
+                return self.dispatch_again(send, kernel, out);
+            }
+            // Whoever has it now is not found.
+            Answer::Moved => Answer::Gone,
+            other => other,
+        };
         let outcome = match answer {
             Answer::Confirmed => PeerOutcome::Received,
             Answer::Stored => PeerOutcome::Stored,
@@ -437,6 +470,30 @@ impl Peers {
             }
         };
         kernel.reply_sent(caller, outcome, out);
+    }
+
+    /// The same for a message that this hub had handed to the session itself, or that is for one
+    /// that has come here since.
+    fn dispatch_again(&mut self, mut send: SendToPeer, kernel: &mut Kernel, out: &mut dyn Sink) {
+        send.moves += 1;
+        let parcel = send.parcel.clone();
+        let to = send.to.clone();
+        let session = kernel.users.get(&to).and_then(|entry| entry.session);
+        match session {
+            Some(key) => self.deliver(key, Origin::Local(Box::new(send)), parcel, kernel, out),
+            None if kernel.users.contains_key(&to) || kernel.moves.is_arriving(&to) => {
+                self.hold_parcel(&to, Origin::Local(Box::new(send)), parcel, kernel, out);
+            }
+            None => {
+                let lane = self.lanes.lanes.entry(send.lane()).or_default();
+                let of = (send.number, send.parcel.id);
+                // Order: it is older than what was asked for since.
+                let at = lane.asked.partition_point(|(number, _)| *number < of.0);
+                lane.asked.insert(at, of);
+                lane.first = First::Unknown;
+                self.ask_to_deliver(send, kernel, out);
+            }
+        }
     }
 
     fn append(&mut self, send: SendToPeer, body: Bytes, kernel: &mut Kernel, out: &mut dyn Sink) {
@@ -495,7 +552,8 @@ impl Peers {
             if lane.appends > 0 || !lane.held.is_empty() {
                 return;
             }
-            let is_here = kernel.users.contains_key(&lane_key.1);
+            let to = &lane_key.1;
+            let is_here = kernel.users.contains_key(to) || kernel.moves.is_arriving(to);
             if lane.must_wait(is_here) && !lane.waiting.is_empty() {
                 return self.seek_first(lane_key.clone(), kernel, out);
             }

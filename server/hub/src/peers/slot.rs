@@ -102,6 +102,8 @@ pub(crate) struct SendToPeer {
     pub(crate) number: u64,
     pub(crate) to: UserKey,
     pub(crate) parcel: Parcel,
+    /// How often it has met a hub whose session of the receiver had moved.
+    pub(crate) moves: u8,
     /// To be kept in the history before it is sent.
     pub(crate) history: Option<Box<HistoryMessage>>,
 }

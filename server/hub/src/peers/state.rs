@@ -111,12 +111,12 @@ impl PeerAsk {
     }
 }
 
-/// A delivery hangs on the receiver's client. A hub that has just lost the user does not decide,
-/// nor does it stand for the others.
+/// A delivery hangs on the receiver's client. A hub that has just lost the user, or given its
+/// session away, does not decide, nor does it stand for the others.
 pub(crate) static DELIVER: AskRule = AskRule {
     tag: AskTag::Peers,
     hangs: Hangs::OnClient,
-    is_decided_by: |answer| *answer != Answer::Gone,
+    is_decided_by: |answer| !matches!(answer, Answer::Gone | Answer::Moved),
     takes_some: false,
 };
 

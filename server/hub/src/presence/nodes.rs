@@ -1,14 +1,18 @@
 //! Presence over several nodes: words that are lost between them, and nodes that are.
 
-use tidings_wire::proto::PresenceState;
+use indexmap::IndexSet;
+use tidings_wire::proto::{self, PresenceState};
 
-use crate::bus_ops::{Answer, LoginStamp, Question, Topic};
-use crate::ids::{HubId, UserKey};
-use crate::io::Sink;
+use crate::bus_ops::{Answer, BusOp, LoginStamp, Question, Topic};
+use crate::ids::{HubId, SessionKey, UserKey};
+use crate::io::{Effect, Sink};
 use crate::kernel::Kernel;
 use crate::kernel::asks::Outcome as Asked;
+use crate::kernel::session::Session;
 use crate::kernel::timers::Timer;
-use crate::presence::{Presence, PresenceAsk, STATE};
+use crate::presence::{NEVER, Presence, PresenceAsk, STATE, Watch};
+use crate::snapshot::record::WatchRecord;
+use crate::snapshot::{from_user, to_user};
 
 /// Pause before a look that came to nothing is repeated, in milliseconds.
 const LOOK_AGAIN_MS: u64 = 2_000;
@@ -78,6 +82,90 @@ impl Presence {
             }
             _ => {}
         }
+    }
+
+    // ------------------------------------------------------------ sessions that move
+
+    /// Whom a session watches, with what it has been told of each.
+    pub(crate) fn watches_of(&self, session: &Session) -> Vec<WatchRecord> {
+        let record = |user: &UserKey| {
+            let watch = self.watches.get(user)?;
+            Some(WatchRecord {
+                user: Some(to_user(user)),
+                state: watch.state.into(),
+                watchers: Vec::new(),
+            })
+        };
+        session.presence.watched.iter().filter_map(record).collect()
+    }
+
+    /// A session has come that watches these users: it goes on from what it has been told.
+    pub(crate) fn take_watches(
+        &mut self,
+        key: SessionKey,
+        records: Vec<WatchRecord>,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
+        for record in records {
+            let state = PresenceState::try_from(record.state);
+            let (Some(user), Ok(told)) = (record.user.and_then(from_user), state) else {
+                // A record that this version has not written.
+                continue;
+            };
+            let session = kernel.sessions.get(key);
+            if !session.is_some_and(|it| it.presence.watched.contains(&user)) {
+                continue;
+            }
+            match self.watches.get_mut(&user) {
+                Some(watch) => {
+                    watch.watchers.insert(key);
+                    let state = watch.state;
+                    if state != told {
+                        Self::push_state(key, &user, state, kernel, out);
+                    }
+                }
+                None => {
+                    let topic = Topic::Presence(user.clone());
+                    out.emit(Effect::Bus(BusOp::Subscribe(topic)));
+                    let mut watchers = IndexSet::with_hasher(kernel.hasher);
+                    watchers.insert(key);
+                    let watch = Watch {
+                        state: told,
+                        by: kernel.config.id,
+                        stamp: NEVER,
+                        watchers,
+                        waiting: 0,
+                    };
+                    self.watches.insert(user.clone(), watch);
+                    self.look_again(&user, kernel, out);
+                    self.note_here(&user, kernel, out);
+                }
+            }
+        }
+        self.leave_unrestored_watches(key, kernel);
+    }
+
+    /// A watched user may be this hub's own.
+    fn note_here(&mut self, user: &UserKey, kernel: &mut Kernel, out: &mut dyn Sink) {
+        if let Some(here) = Self::presence_here(user, kernel) {
+            kernel.note_watched(user);
+            self.apply_presence(user, here, kernel.config.id, kernel, out);
+        }
+    }
+
+    fn push_state(
+        key: SessionKey,
+        user: &UserKey,
+        state: PresenceState,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
+        let report = proto::Presence {
+            user_id: user.user.to_string(),
+            state: state.into(),
+        };
+        Self::push_presence(key, vec![report], kernel, out);
     }
 
     // ------------------------------------------------------------ a lost node

@@ -292,3 +292,57 @@ pub(crate) struct WatchRecord {
     #[prost(bytes = "vec", repeated, tag = "3")]
     pub(crate) watchers: Vec<Vec<u8>>,
 }
+
+/// A session that moves from one hub to another.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct MovedRecord {
+    #[prost(uint32, tag = "1")]
+    pub(crate) version: u32,
+    #[prost(message, optional, tag = "2")]
+    pub(crate) session: Option<SessionRecord>,
+    #[prost(message, repeated, tag = "3")]
+    pub(crate) channels: Vec<MovedChannelRecord>,
+    /// Whom it watches, with what it has been told of each.
+    #[prost(message, repeated, tag = "4")]
+    pub(crate) watches: Vec<WatchRecord>,
+    /// What it has used of its rates.
+    #[prost(bytes = "vec", tag = "5")]
+    pub(crate) used: Vec<u8>,
+    /// The numbers of the invitations that it has sent and that are open.
+    #[prost(uint64, repeated, tag = "6")]
+    pub(crate) sent: Vec<u64>,
+    /// The stamp of its login.
+    #[prost(uint64, tag = "7")]
+    pub(crate) stamp_ms: u64,
+    #[prost(uint32, tag = "8")]
+    pub(crate) stamp_hub: u32,
+    #[prost(uint64, tag = "9")]
+    pub(crate) stamp_count: u64,
+}
+
+/// What a session that moves has been told of a channel.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct MovedChannelRecord {
+    #[prost(string, tag = "1")]
+    pub(crate) channel: String,
+    /// Members in all.
+    #[prost(uint64, tag = "2")]
+    pub(crate) count: u64,
+    /// None, if there are too many for events.
+    #[prost(string, repeated, tag = "3")]
+    pub(crate) members: Vec<String>,
+    /// The last messages of those who have sent any of late.
+    #[prost(message, repeated, tag = "4")]
+    pub(crate) senders: Vec<SenderRecord>,
+    #[prost(uint64, tag = "5")]
+    pub(crate) attributes_revision: u64,
+}
+
+/// The last message of a sender.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct SenderRecord {
+    #[prost(bytes = "vec", tag = "1")]
+    pub(crate) session: Vec<u8>,
+    #[prost(uint64, tag = "2")]
+    pub(crate) cseq: u64,
+}

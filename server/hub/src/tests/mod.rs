@@ -6,6 +6,7 @@ mod bounds;
 mod costs;
 mod events;
 mod logins;
+mod moves;
 pub(crate) mod node;
 mod nodes;
 pub(crate) mod outside;

@@ -14,21 +14,21 @@ use crate::kernel::asks::{Asks, Outcome};
 use crate::rig::{channel, user};
 use crate::tests::node::Node;
 
-fn join(node: &mut Node, connection: ConnectionId) {
+pub(super) fn join(node: &mut Node, connection: ConnectionId) {
     let call = Join {
         channel: "room".into(),
     };
     node.call(connection, request::Call::Join(call));
 }
 
-fn leave(node: &mut Node, connection: ConnectionId) {
+pub(super) fn leave(node: &mut Node, connection: ConnectionId) {
     let call = Leave {
         channel: "room".into(),
     };
     node.call(connection, request::Call::Leave(call));
 }
 
-fn say(node: &mut Node, connection: ConnectionId, text: &str) {
+pub(super) fn say(node: &mut Node, connection: ConnectionId, text: &str) {
     let body = message::Body::Text(text.to_owned().into());
     let call = SendToChannel {
         channel: "room".into(),
@@ -42,7 +42,7 @@ fn say(node: &mut Node, connection: ConnectionId, text: &str) {
 }
 
 /// What a client has seen of the channel, as words.
-fn told(node: &Node, connection: ConnectionId) -> Vec<String> {
+pub(super) fn told(node: &Node, connection: ConnectionId) -> Vec<String> {
     let messages = node.seen.get(&connection).map(|seen| &seen.messages[..]);
     let word = |kind: &Kind| match kind {
         Kind::MemberJoined(joined) => Some(format!("joined {}", joined.user_id)),
@@ -63,7 +63,7 @@ fn told(node: &Node, connection: ConnectionId) -> Vec<String> {
     words.filter_map(word).collect()
 }
 
-fn members(node: &mut Node, connection: ConnectionId) -> Vec<String> {
+pub(super) fn members(node: &mut Node, connection: ConnectionId) -> Vec<String> {
     let call = request::Call::GetMembers(tidings_wire::proto::GetMembers {
         channel: "room".into(),
     });
@@ -75,7 +75,7 @@ fn members(node: &mut Node, connection: ConnectionId) -> Vec<String> {
     user_ids
 }
 
-fn states(node: &Node, connection: ConnectionId) -> Vec<PresenceState> {
+pub(super) fn states(node: &Node, connection: ConnectionId) -> Vec<PresenceState> {
     let messages = &node.seen[&connection].messages;
     let changes = messages.iter().filter_map(|kind| match kind {
         Kind::PresenceChanged(changed) => Some(changed.users.iter().map(|it| it.state())),
@@ -283,7 +283,7 @@ fn a_missed_word_on_a_users_topic_makes_its_hub_look() {
     assert_eq!(reads.filter(is_read).count(), 2, "at its login, and now");
 }
 
-fn watch(node: &mut Node, connection: ConnectionId, user: &str) {
+pub(super) fn watch(node: &mut Node, connection: ConnectionId, user: &str) {
     let call = tidings_wire::proto::SubscribePresence {
         user_ids: vec![user.into()],
     };
@@ -375,7 +375,7 @@ fn what_is_asked_of_a_lost_node_ends_by_its_deadline() {
     ));
 }
 
-fn invite(node: &mut Node, connection: ConnectionId, callee: &str) {
+pub(super) fn invite(node: &mut Node, connection: ConnectionId, callee: &str) {
     let call = Invite {
         callee_id: callee.into(),
         number: 1,
@@ -384,7 +384,7 @@ fn invite(node: &mut Node, connection: ConnectionId, callee: &str) {
     node.call(connection, request::Call::Invite(call));
 }
 
-fn has_ended(node: &Node, connection: ConnectionId) -> bool {
+pub(super) fn has_ended(node: &Node, connection: ConnectionId) -> bool {
     let is_end = |kind: &Kind| {
         matches!(
             kind,

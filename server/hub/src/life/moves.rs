@@ -1,0 +1,531 @@
+//! Sessions that move to another node, because their clients have come there (cluster 6).
+//!
+//! The new hub asks the old one for the session's topics, becomes interested in them, keeps what
+//! arrives, and asks for the session. The old hub gives it when its client's requests are answered,
+//! and forgets it in the same step; senders who come too late are told to ask again. A connection
+//! does not move between nodes, so this is the other way round than within one (decision 0002).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tidings_wire::codes::{CloseCode, Outcome};
+use tidings_wire::names::ChannelName;
+use tidings_wire::proto::Resume;
+
+use crate::Hub;
+use crate::bus_ops::{Answer, Asker, BusOp, NotGiven, Parcel, Publication, Question, Topic};
+use crate::ids::{ChannelKey, ConnectionId, HubId, InvitationId, SessionId, SessionKey, UserKey};
+use crate::invitations::slot::{Report, Reports};
+use crate::invitations::state::Invitations;
+use crate::io::{Effect, Sink};
+use crate::kernel::Kernel;
+use crate::kernel::asks::{AskRule, AskTag, Hangs, Outcome as Asked, Settled};
+use crate::kernel::maps::{NumberMap, number_map};
+use crate::kernel::session::Session;
+use crate::kernel::timers::Timer;
+use crate::kernel::users::Stage;
+use crate::life::moved::{Arrival, decode_moved};
+use crate::peers::slot::Origin;
+use crate::store_ops::events::EventKind;
+
+/// How often a hub asks for a session; each time takes as long as a question to a hub. In all it is
+/// less than a connection may take to log in.
+const TRIES: u8 = 3;
+
+/// Bytes of all copies of a hub. Beyond it the oldest go: a repeat is refused, and the client logs
+/// in anew.
+pub(crate) const COPIES_BYTES_MAX: usize = 64 << 20;
+
+/// Sessions that are on their way to a hub at once. Clients beyond it try again.
+const TAKINGS_MAX: usize = 4_096;
+
+/// Words on a user's topic that are kept for a session on its way.
+const WORDS_MAX: usize = 256;
+
+/// For how long after its arrival a session's unconfirmed messages are known by name, in
+/// milliseconds: a sender who was told to ask again has done so, and nobody is gone yet.
+const ARRIVED_MS: u64 = 12_000;
+
+/// The hub that has the session decides.
+static GIVE: AskRule = AskRule {
+    tag: AskTag::Moves,
+    hangs: Hangs::OnHub,
+    // Whoever had it before does not decide.
+    is_decided_by: |answer| {
+        !matches!(
+            answer,
+            Answer::NotGiven(NotGiven::Unknown | NotGiven::Elsewhere)
+        )
+    },
+    takes_some: true,
+};
+
+/// Sessions that move. Empty on a node that is alone.
+#[derive(Debug)]
+pub(crate) struct Moves {
+    /// On their way here. Bound: `TAKINGS_MAX`.
+    takings: BTreeMap<SessionId, Taking>,
+    /// Questions under way, by their numbers. Bound: one per taking.
+    asks: NumberMap<SessionId>,
+    /// On their way from here, as soon as their clients' requests are answered. Bound: sessions.
+    pub(crate) departing: Vec<Departing>,
+    /// Copies of what was given. Bound: `COPIES_BYTES_MAX`.
+    pub(crate) given: BTreeMap<SessionId, Given>,
+    /// Bytes of all copies.
+    pub(crate) given_bytes: usize,
+}
+
+/// A session that is on its way here.
+#[derive(Debug)]
+struct Taking {
+    user: UserKey,
+    /// The connection over which its client has come, and when that was opened.
+    opened: (ConnectionId, u64),
+    resume: Resume,
+    step: Step,
+    /// Others have been told that it is a member here.
+    is_told: bool,
+    channels: Vec<ChannelKey>,
+    /// What was said on its user's topic meanwhile. Bound: `WORDS_MAX`.
+    words: Vec<(HubId, Publication)>,
+    tries: u8,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// The old hub is asked for its topics.
+    Topics,
+    /// The members of its channels are being fetched.
+    Members,
+    /// The old hub is asked for the session.
+    Give,
+}
+
+/// A session that is to be given.
+#[derive(Debug)]
+pub(crate) struct Departing {
+    pub(crate) key: SessionKey,
+    pub(crate) asker: Asker,
+    pub(crate) taker: HubId,
+}
+
+/// A session that was given.
+#[derive(Debug)]
+pub(crate) struct Given {
+    pub(crate) user: UserKey,
+    pub(crate) taker: HubId,
+    pub(crate) secrets: Vec<[u8; 32]>,
+    pub(crate) record: Bytes,
+}
+
+/// Why a session does not come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Why {
+    /// It is not known anywhere.
+    Unknown,
+    /// Its client is to try again, elsewhere if it can.
+    Again,
+    /// Its user has logged in again.
+    Replaced,
+}
+
+impl Moves {
+    pub(crate) fn new() -> Self {
+        Self {
+            takings: BTreeMap::new(),
+            asks: number_map(),
+            departing: Vec::new(),
+            given: BTreeMap::new(),
+            given_bytes: 0,
+        }
+    }
+
+    /// Whether a session waits for something that may have happened by now.
+    pub(crate) fn is_waiting(&self) -> bool {
+        !self.takings.is_empty() || !self.departing.is_empty()
+    }
+
+    /// Keeps what is said on the topic of a user whose session is on its way.
+    pub(crate) fn hear(&mut self, user: &UserKey, from: HubId, word: &Publication) {
+        for taking in self.takings.values_mut().filter(|it| it.user == *user) {
+            if taking.words.len() < WORDS_MAX {
+                taking.words.push((from, word.clone()));
+            }
+        }
+    }
+}
+
+// -------------------------------------------------------------------- at the new hub
+
+impl Hub {
+    /// A client resumes a session of another node.
+    pub(crate) fn begin_move(
+        &mut self,
+        opened: (ConnectionId, u64),
+        resume: Resume,
+        (user, session): (UserKey, SessionId),
+        out: &mut dyn Sink,
+    ) {
+        if let Some(taking) = self.moves.takings.get_mut(&session) {
+            // Its client has come once more before it was there.
+            taking.resume = resume;
+            let (before, _) = std::mem::replace(&mut taking.opened, opened);
+            return self.drop_connection(before, Some(CloseCode::Superseded), out);
+        }
+        let (connection, _) = opened;
+        let is_of_user = |taking: &Taking| taking.user == user;
+        let is_here = self.kernel.users.contains_key(&user);
+        if is_here || self.moves.takings.values().any(is_of_user) {
+            // A later login of its user is under way, or another session of it is.
+            return self.refuse_resume(connection, Outcome::UnknownSession, out);
+        }
+        if self.moves.takings.len() >= TAKINGS_MAX || self.is_draining {
+            return self.drop_connection(connection, Some(CloseCode::GoingAway), out);
+        }
+        let topic = Topic::User(user.clone());
+        out.emit(Effect::Bus(BusOp::Subscribe(topic)));
+        self.kernel.moves.arriving.insert(user.clone(), Vec::new());
+        let taking = Taking {
+            user,
+            opened,
+            resume,
+            step: Step::Topics,
+            is_told: false,
+            channels: Vec::new(),
+            words: Vec::new(),
+            tries: 0,
+        };
+        self.moves.takings.insert(session, taking);
+        self.ask_to_move(session, out);
+    }
+
+    fn ask_to_move(&mut self, session: SessionId, out: &mut dyn Sink) {
+        let Some(taking) = self.moves.takings.get_mut(&session) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
+            return;
+        };
+        let secret = taking.resume.secret.clone();
+        let question = match taking.step {
+            Step::Topics => Question::Topics { session, secret },
+            Step::Members | Step::Give => Question::Give {
+                session,
+                secret,
+                taker: self.kernel.config.id,
+            },
+        };
+        let topic = Topic::User(taking.user.clone());
+        let number = self.kernel.ask(topic, question, &GIVE, out);
+        self.moves.asks.insert(number, session);
+    }
+
+    /// A question of ours is settled.
+    pub(crate) fn finish_move_ask(&mut self, settled: Settled, out: &mut dyn Sink) {
+        let Some(session) = self.moves.asks.remove(&settled.number) else {
+            debug_assert!(false, "a session that nobody has asked for");
+            return;
+        };
+        let Some(taking) = self.moves.takings.get_mut(&session) else {
+            // Its user has logged in again.
+            return;
+        };
+        let answer = match settled.outcome {
+            Asked::Answered { answer, .. } => answer,
+            Asked::Nobody => Answer::NotGiven(NotGiven::Unknown),
+            Asked::Silence => {
+                taking.tries += 1;
+                if taking.tries < TRIES {
+                    return self.ask_to_move(session, out);
+                }
+                Answer::NotGiven(NotGiven::Unknown)
+            }
+        };
+        match (taking.step, answer) {
+            (Step::Topics, Answer::Topics { channels, is_here }) => {
+                self.await_session(session, channels, is_here, out);
+            }
+            (Step::Give, Answer::Given(record)) => self.take_in(session, record, out),
+            (_, Answer::NotGiven(NotGiven::Stays | NotGiven::Elsewhere)) => {
+                self.give_up_move(session, Why::Again, out);
+            }
+            _ => self.give_up_move(session, Why::Unknown, out),
+        }
+    }
+
+    /// The session's topics are known: this hub hears them from now on.
+    fn await_session(
+        &mut self,
+        session: SessionId,
+        channels: Vec<ChannelName>,
+        is_here: bool,
+        out: &mut dyn Sink,
+    ) {
+        let Some(taking) = self.moves.takings.get_mut(&session) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
+            return;
+        };
+        taking.step = Step::Members;
+        taking.is_told = is_here;
+        taking.tries = 0;
+        let app = &taking.user.app;
+        let keys = channels.into_iter().map(|channel| ChannelKey {
+            app: app.clone(),
+            channel,
+        });
+        taking.channels = keys.collect();
+        for key in &taking.channels {
+            let of = (&taking.user, session);
+            self.channels
+                .await_member(key, of, is_here, &mut self.kernel, out);
+        }
+    }
+
+    /// Goes on with sessions that wait for something in this hub.
+    pub(crate) fn go_on_with_moves(&mut self, out: &mut dyn Sink) {
+        let sessions: Vec<SessionId> = self.moves.takings.keys().copied().collect();
+        for session in sessions {
+            let Some(taking) = self.moves.takings.get_mut(&session) else {
+                continue;
+            };
+            let (connection, _) = taking.opened;
+            let stage = self.kernel.connections.get(&connection);
+            let is_client_there = matches!(stage, Some(Stage::Resuming { .. }));
+            if taking.step == Step::Give {
+                // What was asked for is taken, whether its client still waits or not.
+                continue;
+            }
+            if !is_client_there {
+                self.give_up_move(session, Why::Unknown, out);
+                continue;
+            }
+            let mut channels = taking.channels.iter();
+            if taking.step == Step::Members && channels.all(|key| self.channels.is_ready(key)) {
+                taking.step = Step::Give;
+                self.ask_to_move(session, out);
+            }
+        }
+        let departing = std::mem::take(&mut self.moves.departing);
+        for one in departing {
+            match self.kernel.sessions.get(one.key) {
+                Some(session) if !self.is_quiet(one.key, session) => self.moves.departing.push(one),
+                Some(_) => self.give_away(one, out),
+                None => {
+                    let answer = Answer::NotGiven(NotGiven::Unknown);
+                    self.kernel.answer(one.asker, answer, out);
+                }
+            }
+        }
+    }
+
+    /// The session does not come.
+    fn give_up_move(&mut self, session: SessionId, why: Why, out: &mut dyn Sink) {
+        let Some(taking) = self.moves.takings.remove(&session) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
+            return;
+        };
+        self.forget_arriving(&taking.user, out);
+        for key in &taking.channels {
+            let of = (&taking.user, session);
+            self.channels.give_up_member(key, of, taking.is_told, out);
+        }
+        let (connection, _) = taking.opened;
+        if let Some(Stage::Resuming { .. }) = self.kernel.connections.get(&connection) {
+            match why {
+                Why::Unknown => self.refuse_resume(connection, Outcome::UnknownSession, out),
+                Why::Again => self.drop_connection(connection, Some(CloseCode::GoingAway), out),
+                Why::Replaced => self.refuse_replaced(connection, out),
+            }
+        }
+    }
+
+    /// Nothing waits for a user's session any more: who has its messages tells their senders.
+    fn forget_arriving(&mut self, user: &UserKey, out: &mut dyn Sink) {
+        let parcels = self.kernel.moves.arriving.remove(user);
+        for (origin, _) in parcels.into_iter().flatten() {
+            let answer = match origin {
+                Origin::Local(_) => Answer::Moved,
+                _ => Answer::Gone,
+            };
+            self.peers
+                .answer_delivery(origin, answer, &mut self.kernel, out);
+        }
+        self.leave_user_topic(user, out);
+    }
+
+    /// Ends the interest in a user's topic, unless there is a reason for it.
+    pub(crate) fn leave_user_topic(&mut self, user: &UserKey, out: &mut dyn Sink) {
+        let moves = &self.kernel.moves;
+        let is_needed = self.kernel.users.contains_key(user)
+            || moves.arriving.contains_key(user)
+            || moves.given.contains_key(user);
+        if !is_needed {
+            let topic = Topic::User(user.clone());
+            out.emit(Effect::Bus(BusOp::Unsubscribe(topic)));
+        }
+    }
+
+    /// A login of the user begins somewhere: its session is replaced wherever it is, also between
+    /// two hubs.
+    pub(crate) fn abandon_moves(&mut self, user: &UserKey, out: &mut dyn Sink) {
+        let is_its = |(_, taking): &(&SessionId, &Taking)| taking.user == *user;
+        let taking = self.moves.takings.iter().find(is_its);
+        if let Some(session) = taking.map(|(session, _)| *session) {
+            self.give_up_move(session, Why::Replaced, out);
+        }
+        let moves = &mut self.moves;
+        if self.kernel.moves.given.contains_key(user) {
+            let given_bytes = &mut moves.given_bytes;
+            moves.given.retain(|_, given| {
+                let stays = given.user != *user;
+                *given_bytes -= if stays { 0 } else { given.record.len() };
+                stays
+            });
+        }
+    }
+
+    /// The session has come: it is this hub's from now on.
+    fn take_in(&mut self, session: SessionId, record: Bytes, out: &mut dyn Sink) {
+        let is_its = |arrival: &Arrival| arrival.session() == Some(session);
+        let Some(arrival) = decode_moved(&record).filter(is_its) else {
+            return self.give_up_move(session, Why::Unknown, out);
+        };
+        let Some(taking) = self.moves.takings.remove(&session) else {
+            debug_assert!(false, "a session is gone while it is dealt with");
+            return;
+        };
+        let user = taking.user;
+        let Some((key, told)) = self.insert_arrival(&user, arrival, out) else {
+            self.moves
+                .takings
+                .insert(session, Taking { user, ..taking });
+            return self.give_up_move(session, Why::Unknown, out);
+        };
+        let parcels = self.kernel.moves.arriving.remove(&user);
+        let opened = taking.opened;
+        let stage = self.kernel.connections.get(&opened.0);
+        let is_client_there = matches!(stage, Some(Stage::Resuming { .. }));
+        let is_here = self.kernel.sessions.get(key).is_some_and(Session::is_here);
+        for channel in &taking.channels {
+            let of = (&user, session);
+            match told
+                .iter()
+                .find(|told| told.channel == channel.channel.as_str())
+            {
+                Some(told) => {
+                    self.channels
+                        .settle_member(channel, key, told, &mut self.kernel, out);
+                    if is_here != taking.is_told && !(taking.is_told && is_client_there) {
+                        self.channels.tell_moved(channel, of, is_here, out);
+                    }
+                    if is_here {
+                        let kind = EventKind::Join;
+                        self.kernel.tell_membership(key, channel, kind, out);
+                    }
+                }
+                None => self
+                    .channels
+                    .give_up_member(channel, of, taking.is_told, out),
+            }
+        }
+        if is_here {
+            self.kernel.emit_presence(key, out);
+            self.kernel.tell_login(key, out);
+        }
+        self.kernel.set_session_timer(key);
+        if is_client_there {
+            self.attach(key, opened, &taking.resume, out);
+        }
+        self.go_on_after_move(key, taking.words, parcels.unwrap_or_default(), out);
+    }
+
+    /// What has waited for the session, and what it did at its old hub, goes on.
+    fn go_on_after_move(
+        &mut self,
+        key: SessionKey,
+        words: Vec<(HubId, Publication)>,
+        parcels: Vec<(Origin, Parcel)>,
+        out: &mut dyn Sink,
+    ) {
+        let Some(session) = self.kernel.sessions.get(key) else {
+            // Its client could not go on with it.
+            return;
+        };
+        let user = session.user.clone();
+        Invitations::check_restored_rings(key, &mut self.kernel);
+        if session_is_here(self, key) {
+            self.peers.read_inbox(key, &mut self.kernel, out);
+        }
+        for (from, word) in words {
+            let topic = Topic::User(user.clone());
+            self.handle_published(topic, from, Arc::new(word), out);
+        }
+        for (origin, parcel) in parcels {
+            self.peers
+                .deliver(key, origin, parcel, &mut self.kernel, out);
+        }
+        let due_ms = self.kernel.now.mono_ms + ARRIVED_MS;
+        let timer = Timer::Arrived(Box::new(user));
+        self.kernel.timers.set(due_ms, timer);
+    }
+
+    /// Whoever was told to ask again has done so.
+    pub(crate) fn forget_arrived(&mut self, user: &UserKey) {
+        self.kernel.moves.arrived.remove(user);
+    }
+
+    /// What the client of a session that has moved holds open of invitations.
+    pub(crate) fn take_sent(
+        &mut self,
+        key: SessionKey,
+        session: SessionId,
+        numbers: &[u64],
+        out: &mut dyn Sink,
+    ) {
+        let report = |number: &u64| Report {
+            number: *number,
+            id: InvitationId::new(session, *number),
+            canceled: None,
+        };
+        let reports = Reports {
+            sent: numbers.iter().map(report).collect(),
+            ringing: Vec::new(),
+        };
+        self.invitations
+            .take_reports(key, reports, &mut self.kernel, out);
+    }
+}
+
+fn session_is_here(hub: &Hub, key: SessionKey) -> bool {
+    hub.kernel.sessions.get(key).is_some_and(Session::is_here)
+}
+
+impl Moves {
+    /// Asserts what holds between two inputs.
+    pub(crate) fn assert_consistent(&self, kernel: &Kernel) {
+        let asks = kernel.asks.count_of(AskTag::Moves);
+        assert_eq!(self.asks.len(), asks, "questions without a reason");
+        assert_eq!(
+            self.takings.len(),
+            kernel.moves.arriving.len(),
+            "users whose sessions are on their way"
+        );
+        for taking in self.takings.values() {
+            assert!(
+                kernel.moves.arriving.contains_key(&taking.user),
+                "nothing is kept for a session on its way"
+            );
+            assert!(
+                !kernel.users.contains_key(&taking.user),
+                "a session comes to a user who is here"
+            );
+        }
+        let bytes: usize = self.given.values().map(|given| given.record.len()).sum();
+        assert_eq!(bytes, self.given_bytes, "bytes of copies");
+        assert!(bytes <= COPIES_BYTES_MAX, "too many copies");
+        let is_counted = |given: &Given| kernel.moves.given.contains_key(&given.user);
+        assert!(
+            self.given.values().all(is_counted),
+            "a copy of a user whom nobody remembers"
+        );
+    }
+}
