@@ -25,8 +25,8 @@ const terserOptions = {
   mangle: { properties: { regex: new RegExp(`^(${ours.join('|')})$`) } },
 };
 
-/** Bytes of the UMD file as it travels, compressed. Source: ours, the budget of issue 3. */
-const UMD_BYTES_MAX = 25 * 1024;
+/** Bytes of the UMD file as it travels, compressed. Source: ours; half a KiB of it is for lists of endpoints. */
+const UMD_BYTES_MAX = 25.5 * 1024;
 /** Bundlers must leave the import of the Node file alone; minifiers drop the comments that say so. */
 const IGNORE = '/* webpackIgnore: true */ /* @vite-ignore */';
 

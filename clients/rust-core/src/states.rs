@@ -199,7 +199,10 @@ pub(crate) fn close_rule(code: Option<u16>) -> CloseRule {
         .into_iter()
         .find(|known| Some(*known as u16) == code);
     match known {
-        Some(CloseCode::GoingAway | CloseCode::NodeIsolated) => CloseRule::Resume(Retry::AtOnce),
+        // A node sends its clients away one after the other, but all at once when it is isolated:
+        // those spread by themselves.
+        Some(CloseCode::GoingAway) => CloseRule::Resume(Retry::AtOnce),
+        Some(CloseCode::NodeIsolated) => CloseRule::Resume(BACKOFF),
         Some(CloseCode::SlowConsumer) => CloseRule::Resume(Retry::Backoff {
             at_least_ms: SLOW_CONSUMER_WAIT_MS,
         }),

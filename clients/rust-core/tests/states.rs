@@ -229,7 +229,7 @@ fn each_close_code_does_what_its_row_says() {
     type Row = (u16, Option<(u64, u64)>, Vec<String>);
     let table: Vec<Row> = vec![
         (4000, Some((0, 0)), vec!["open 2".to_owned()]),
-        (4001, Some((0, 0)), vec!["open 2".to_owned()]),
+        (4001, Some((0, 500)), vec![]),
         (4002, Some((1_000, 1_000)), vec![]),
         (4003, Some((0, 500)), vec![]),
         (4004, Some((0, 500)), vec![]),

@@ -7,10 +7,13 @@ use http::Uri;
 use tidings_wire::limits::MEDIA_TRANSFERS_MAX;
 use tokio::sync::Semaphore;
 
+use crate::tls::Tls;
+
 /// The server's address, and what the user logs in with.
 #[derive(Clone)]
 pub(crate) struct Access {
     pub(crate) uri: Uri,
+    pub(crate) tls: Tls,
     pub(crate) app_id: String,
     pub(crate) user_id: String,
     pub(crate) token: String,

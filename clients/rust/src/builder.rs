@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, watch};
 use crate::client::Client;
 use crate::driver::Driver;
 use crate::events::{self, Events};
+use crate::tls::Tls;
 
 /// Calls that may wait for the driver's turn. Larger only hides a driver that does not run.
 const COMMANDS_MAX: usize = 256;
@@ -28,6 +29,12 @@ pub enum BuildError {
         /// What was given.
         endpoint: String,
     },
+    /// What names the server's authorities cannot be read.
+    #[error("the authorities of the server's certificate cannot be used: {detail}")]
+    Authorities {
+        /// What is wrong with it.
+        detail: String,
+    },
     /// The app id is missing or not of the documented form.
     #[error("app id {app_id:?}: {source}")]
     AppId {
@@ -42,23 +49,42 @@ pub enum BuildError {
 #[derive(Debug, Clone, Default)]
 #[must_use]
 pub struct Builder {
-    endpoint: String,
+    endpoints: Vec<String>,
     app_id: String,
     is_apart: bool,
+    #[cfg(feature = "tls")]
+    authorities: Option<Vec<u8>>,
 }
 
 impl Builder {
     /// Where the service is: `ws`, `wss`, `http` or `https`, a host, perhaps a port and a path.
     ///
     /// `/rtm` is appended to the path unless it is its end already.
-    pub fn endpoint(mut self, endpoint: impl Into<String>) -> Self {
-        self.endpoint = endpoint.into();
+    pub fn endpoint(self, endpoint: impl Into<String>) -> Self {
+        self.endpoints([endpoint])
+    }
+
+    /// Where the nodes of a cluster are, each as in [`Builder::endpoint`].
+    ///
+    /// The client begins at any of them and stays there. It goes to the next one when it cannot
+    /// connect, or when the server sends its clients away, and then first to the address that the
+    /// server names; its session goes with it.
+    pub fn endpoints<E: Into<String>>(mut self, endpoints: impl IntoIterator<Item = E>) -> Self {
+        self.endpoints = endpoints.into_iter().map(Into::into).collect();
         self
     }
 
     /// The app: 32 ASCII letters or digits.
     pub fn app_id(mut self, app_id: impl Into<String>) -> Self {
         self.app_id = app_id.into();
+        self
+    }
+
+    /// The authorities that the server's certificate may come from, in PEM, in the place of the
+    /// public ones: for a server with a certificate of an authority of your own.
+    #[cfg(feature = "tls")]
+    pub fn authorities(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.authorities = Some(pem.into());
         self
     }
 
@@ -76,23 +102,47 @@ impl Builder {
     /// of the client is dropped.
     ///
     /// # Errors
-    /// [`BuildError`] when the endpoint or the app id is not of the documented form.
+    /// [`BuildError`] when the endpoint, the app id or the authorities are not of the documented
+    /// form.
     pub fn build(self) -> Result<(Client, Events), BuildError> {
-        let uri = parse_endpoint(&self.endpoint)?;
+        let uris = match &self.endpoints[..] {
+            [] => vec![parse_endpoint("")?],
+            all => all
+                .iter()
+                .map(|endpoint| parse_endpoint(endpoint))
+                .collect::<Result<_, _>>()?,
+        };
         if let Err(source) = AppId::parse(&self.app_id) {
             return Err(BuildError::AppId {
                 app_id: self.app_id,
                 source,
             });
         }
+        let tls = self.tls()?;
         let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
         let (sender, events) = events::queue();
         let (state_sender, state) =
             watch::channel(tidings_client_core::ConnectionState::Disconnected);
-        let endpoint = uri.to_string();
-        tokio::spawn(Driver::new(uri, inbox, sender, state_sender).run());
+        let mut names: Vec<String> = uris.iter().map(Uri::to_string).collect();
+        names.sort_unstable();
+        let endpoint = names.join(",");
+        tokio::spawn(Driver::new((uris, tls), inbox, sender, state_sender).run());
         let client = Client::new(&endpoint, self.app_id, self.is_apart, commands, state);
         Ok((client, events))
+    }
+
+    #[cfg(feature = "tls")]
+    fn tls(&self) -> Result<Tls, BuildError> {
+        match &self.authorities {
+            Some(pem) => Tls::of(pem).map_err(|detail| BuildError::Authorities { detail }),
+            None => Ok(Tls::default()),
+        }
+    }
+
+    #[cfg(not(feature = "tls"))]
+    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "as with TLS")]
+    fn tls(&self) -> Result<Tls, BuildError> {
+        Ok(Tls::default())
     }
 }
 

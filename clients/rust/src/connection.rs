@@ -13,6 +13,8 @@ use tokio_websockets::{
     ClientBuilder, Connector, Limits, MaybeTlsStream, Message, WebSocketStream,
 };
 
+use crate::tls::Tls;
+
 /// The sub-protocol. Source: protocol 1.
 const PROTOCOL: &str = "tidings.v1";
 /// Largest message taken from a server: what it may hold for a session (1 MiB), twice.
@@ -23,6 +25,21 @@ pub(crate) const FRAMES_MAX: usize = 512;
 /// How long a close may take before the socket is dropped.
 const CLOSE_WAIT: Duration = Duration::from_secs(1);
 
+/// What a connection has to tell.
+#[derive(Debug)]
+pub(crate) struct Report {
+    pub(crate) input: Input,
+    /// The text of the server's close frame, if this is its end and there was one.
+    pub(crate) reason: String,
+}
+
+impl From<Input> for Report {
+    fn from(input: Input) -> Self {
+        let reason = String::new();
+        Self { input, reason }
+    }
+}
+
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// Opens a connection, not before `open_from`, and serves it until it ends or `frames` is closed.
@@ -30,31 +47,35 @@ type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 /// Everything that happens goes to `inputs`, last `Closed`.
 pub(crate) async fn run(
     connection: ConnectionId,
-    uri: Uri,
+    (uri, tls): (Uri, Tls),
     open_from: Instant,
     mut frames: mpsc::Receiver<Bytes>,
-    inputs: mpsc::Sender<Input>,
+    inputs: mpsc::Sender<Report>,
 ) {
     let socket = tokio::select! {
-        socket = async { sleep_until(open_from).await; open(uri).await } => socket,
+        socket = async { sleep_until(open_from).await; open(uri, &tls).await } => socket,
         // Nothing is written before the connection is open: this is its end.
         _ = frames.recv() => return,
     };
-    let code = match socket {
+    let (code, reason) = match socket {
         Some(socket) => {
-            if inputs.send(Input::Opened { connection }).await.is_err() {
+            let opened = Input::Opened { connection };
+            if inputs.send(opened.into()).await.is_err() {
                 return;
             }
             serve(connection, socket, &mut frames, &inputs).await
         }
         None => None,
-    };
+    }
+    .unzip();
+    let input = Input::Closed { connection, code };
+    let reason = reason.unwrap_or_default();
     // The driver may be gone: then nobody asks.
-    let _ = inputs.send(Input::Closed { connection, code }).await;
+    let _ = inputs.send(Report { input, reason }).await;
 }
 
 /// Opens a TCP connection, and TLS over it if the address asks for that.
-pub(crate) async fn dial(uri: &Uri) -> io::Result<MaybeTlsStream<TcpStream>> {
+pub(crate) async fn dial(uri: &Uri, tls: &Tls) -> io::Result<MaybeTlsStream<TcpStream>> {
     let host = uri
         .host()
         .ok_or_else(|| io::Error::other("the endpoint has no host"))?
@@ -67,7 +88,7 @@ pub(crate) async fn dial(uri: &Uri) -> io::Result<MaybeTlsStream<TcpStream>> {
     // Small messages must not wait for others.
     stream.set_nodelay(true)?;
     let connector = if is_tls {
-        Connector::new().map_err(io::Error::other)?
+        tls.connector()?
     } else {
         Connector::Plain
     };
@@ -77,8 +98,8 @@ pub(crate) async fn dial(uri: &Uri) -> io::Result<MaybeTlsStream<TcpStream>> {
         .map_err(io::Error::other)
 }
 
-async fn open(uri: Uri) -> Option<Socket> {
-    let stream = dial(&uri).await.ok()?;
+async fn open(uri: Uri, tls: &Tls) -> Option<Socket> {
+    let stream = dial(&uri, tls).await.ok()?;
     let (socket, response) = ClientBuilder::from_uri(uri)
         .limits(Limits::default().max_payload_len(Some(MESSAGE_BYTES_MAX)))
         .add_header(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(PROTOCOL))
@@ -92,25 +113,26 @@ async fn open(uri: Uri) -> Option<Socket> {
         .then_some(socket)
 }
 
-/// Returns the close code, if the server sent one.
+/// Returns the close code and its text, if the server sent one.
 async fn serve(
     connection: ConnectionId,
     mut socket: Socket,
     frames: &mut mpsc::Receiver<Bytes>,
-    inputs: &mpsc::Sender<Input>,
-) -> Option<u16> {
+    inputs: &mpsc::Sender<Report>,
+) -> Option<(u16, String)> {
     loop {
         tokio::select! {
             message = socket.next() => {
                 let message = message?.ok()?;
-                if let Some((code, _)) = message.as_close() {
-                    let code = u16::from(code);
+                if let Some((code, reason)) = message.as_close() {
+                    let end = (u16::from(code), reason.to_owned());
                     let _ = timeout(CLOSE_WAIT, socket.close()).await;
-                    return Some(code);
+                    return Some(end);
                 }
                 if message.is_binary() {
                     let payload = Bytes::from(message.into_payload());
-                    inputs.send(Input::Received { connection, payload }).await.ok()?;
+                    let received = Input::Received { connection, payload };
+                    inputs.send(received.into()).await.ok()?;
                 }
             }
             frame = frames.recv() => {

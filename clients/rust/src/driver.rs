@@ -13,9 +13,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Duration, Instant, sleep_until};
 
 use crate::access::Access;
-use crate::connection;
+use crate::connection::{self, Report};
+use crate::endpoints::Endpoints;
 use crate::events::Sender;
 use crate::rivals::{self, Place};
+use crate::tls::Tls;
 
 /// Things that connections report and the driver has not taken: beyond it they stop reading.
 const INPUTS_MAX: usize = 64;
@@ -67,19 +69,22 @@ struct Line {
     connection: ConnectionId,
     /// Closing it closes the connection.
     frames: mpsc::Sender<Bytes>,
+    /// The server has said something on it.
+    was_heard: bool,
 }
 
 #[derive(Debug)]
 pub(crate) struct Driver {
     machine: Machine,
-    uri: Uri,
+    endpoints: Endpoints,
+    tls: Tls,
     began: Instant,
     commands: mpsc::Receiver<Command>,
     events: Sender,
     state: watch::Sender<ConnectionState>,
     /// Handed to each connection.
-    input_sender: mpsc::Sender<Input>,
-    inputs: mpsc::Receiver<Input>,
+    input_sender: mpsc::Sender<Report>,
+    inputs: mpsc::Receiver<Report>,
     line: Option<Line>,
     /// The login's place among those of its user in this program; none without a login.
     place: Option<Place>,
@@ -97,7 +102,7 @@ pub(crate) struct Driver {
 
 impl Driver {
     pub(crate) fn new(
-        uri: Uri,
+        (uris, tls): (Vec<Uri>, Tls),
         commands: mpsc::Receiver<Command>,
         events: Sender,
         state: watch::Sender<ConnectionState>,
@@ -108,7 +113,8 @@ impl Driver {
         let name = concat!("tidings-client/", env!("CARGO_PKG_VERSION"));
         Self {
             machine: Machine::new(name, seed),
-            uri,
+            endpoints: Endpoints::new(uris, seed),
+            tls,
             began: Instant::now(),
             commands,
             events,
@@ -134,7 +140,7 @@ impl Driver {
                 None => Instant::now() + NO_DEADLINE,
             };
             tokio::select! {
-                Some(input) = self.inputs.recv() => self.handle(input),
+                Some(report) = self.inputs.recv() => self.hear(report),
                 command = self.commands.recv() => match command {
                     Some(command) => self.command(command),
                     None => return,
@@ -144,8 +150,8 @@ impl Driver {
                 () = sleep_until(deadline) => {
                     // Order: what came before the deadline counts before it, which matters after
                     // the process has been stopped for a while.
-                    while let Ok(input) = self.inputs.try_recv() {
-                        self.handle(input);
+                    while let Ok(report) = self.inputs.try_recv() {
+                        self.hear(report);
                     }
                     self.handle(Input::Tick);
                 }
@@ -245,7 +251,8 @@ impl Driver {
     fn access(&self) -> Option<Access> {
         let (app_id, user_id, token) = self.machine.credentials()?;
         Some(Access {
-            uri: self.uri.clone(),
+            uri: self.endpoints.uri().clone(),
+            tls: self.tls.clone(),
             app_id: app_id.to_owned(),
             user_id: user_id.to_owned(),
             token: token.to_owned(),
@@ -256,6 +263,24 @@ impl Driver {
         self.calls += 1;
         self.replies.insert(self.calls, reply);
         self.calls
+    }
+
+    /// A connection reports something.
+    fn hear(&mut self, Report { input, reason }: Report) {
+        let of = match &input {
+            Input::Received { connection, .. } | Input::Closed { connection, .. } => *connection,
+            _ => return self.handle(input),
+        };
+        if let Some(line) = self.line.as_mut().filter(|line| line.connection == of) {
+            match &input {
+                Input::Closed { code, .. } => {
+                    let was_heard = line.was_heard;
+                    self.endpoints.ended(was_heard, *code, &reason);
+                }
+                _ => line.was_heard = true,
+            }
+        }
+        self.handle(input);
     }
 
     fn handle(&mut self, input: Input) {
@@ -295,10 +320,14 @@ impl Driver {
             Output::Open { connection } => {
                 let (frames, receiver) = mpsc::channel(connection::FRAMES_MAX);
                 let inputs = self.input_sender.clone();
-                let uri = self.uri.clone();
-                let task = connection::run(connection, uri, self.open_from, receiver, inputs);
+                let to = (self.endpoints.uri().clone(), self.tls.clone());
+                let task = connection::run(connection, to, self.open_from, receiver, inputs);
                 tokio::spawn(task);
-                self.line = Some(Line { connection, frames });
+                self.line = Some(Line {
+                    connection,
+                    frames,
+                    was_heard: false,
+                });
             }
             Output::Send {
                 connection,
@@ -316,12 +345,8 @@ impl Driver {
                 }
             }
             Output::Close { connection } => {
-                if self
-                    .line
-                    .as_ref()
-                    .is_some_and(|line| line.connection == connection)
-                {
-                    self.line = None;
+                if let Some(line) = self.line.take_if(|line| line.connection == connection) {
+                    self.endpoints.ended(line.was_heard, None, "");
                 }
             }
             Output::Event(event) => {

@@ -76,6 +76,7 @@ mod channel;
 mod client;
 mod connection;
 mod driver;
+mod endpoints;
 mod error;
 mod events;
 mod invitations;
@@ -83,6 +84,7 @@ mod media;
 mod rivals;
 #[cfg(feature = "server")]
 pub mod server;
+mod tls;
 
 pub use bytes::Bytes;
 pub use tidings_client_core::{

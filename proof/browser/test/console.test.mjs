@@ -224,7 +224,7 @@ test('the tracer is switched on, shows the way of a message, and is stopped', as
     payload: 'traced',
   });
   await page.getByRole('table', { name: 'Traced messages' }).getByRole('link').last().click();
-  for (const step of ['accepted', 'given', 'written'])
+  for (const step of ['accepted', 'given', 'queued', 'written'])
     await page
       .getByRole('table', { name: 'Steps' })
       .getByText(step, { exact: true })

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use crate::Failure;
+use crate::cluster::NATS_VARIABLE;
 
 /// The app of all proofs: it has no certificate, so nobody needs a token.
 pub const APP: &str = "0123456789abcdef0123456789abcdef";
@@ -61,7 +62,18 @@ impl Program {
         let directory = TempDir::new().map_err(Failure::of("no temporary directory"))?;
         let mut all = vec!["--disk-reserve", "0"];
         all.extend(arguments);
-        Self::start_by(Command::new(program()?), directory, &all)
+        Self::start_by(Command::new(program()?), directory, any_port(), &all)
+    }
+
+    /// As [`Program::start`], on a port that is known before: `arguments` may name it.
+    ///
+    /// # Errors
+    /// As [`Program::start`].
+    pub fn start_on(listen: SocketAddr, arguments: &[&str]) -> Result<Self, Failure> {
+        let directory = TempDir::new().map_err(Failure::of("no temporary directory"))?;
+        let mut all = vec!["--disk-reserve", "0"];
+        all.extend(arguments);
+        Self::start_by(Command::new(program()?), directory, listen, &all)
     }
 
     /// As [`Program::start`], with its data on a disk of its own of so many MiB, in memory.
@@ -77,7 +89,7 @@ impl Program {
         let mut command = Command::new("unshare");
         command.args(["--map-root-user", "--mount", "sh", "-c", &script]);
         command.arg(&data).arg(program()?);
-        Self::start_by(command, directory, arguments)
+        Self::start_by(command, directory, any_port(), arguments)
     }
 
     /// As [`Program::start`], by a wall clock of its own, which [`Program::set_clock`] moves; its
@@ -97,7 +109,7 @@ impl Program {
             .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
             .env("NO_FAKE_STAT", "1");
         write_clock(directory.path(), 0)?;
-        Self::start_by(command, directory, arguments)
+        Self::start_by(command, directory, any_port(), arguments)
     }
 
     /// Makes the wall clock of a program that has its own go so many seconds ahead of the
@@ -109,10 +121,14 @@ impl Program {
         write_clock(self.directory.path(), ahead_s)
     }
 
-    fn start_by(command: Command, directory: TempDir, arguments: &[&str]) -> Result<Self, Failure> {
+    fn start_by(
+        command: Command,
+        directory: TempDir,
+        listen: SocketAddr,
+        arguments: &[&str],
+    ) -> Result<Self, Failure> {
         let arguments: Vec<String> = arguments.iter().map(|text| (*text).to_owned()).collect();
-        let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
-        let (process, address) = spawn(command, directory.path(), any_port, &arguments)?;
+        let (process, address) = spawn(command, directory.path(), listen, &arguments)?;
         Ok(Self {
             address,
             directory,
@@ -257,6 +273,10 @@ impl Drop for Program {
     }
 }
 
+fn any_port() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 0))
+}
+
 /// Nobody may read half of it: it takes the place of the one before.
 fn write_clock(directory: &Path, ahead_s: i64) -> Result<(), Failure> {
     let next = directory.join("clock.next");
@@ -275,6 +295,8 @@ fn spawn(
     let log = directory.join("log");
     let log_file = File::options().create(true).append(true).open(&log);
     let mut process = command
+        // Not a setting of the program's.
+        .env_remove(NATS_VARIABLE)
         .args(["serve", "--hubs", "2", "--log", "warn", "--app", APP])
         .args(["--listen", &listen.to_string(), "--data-dir"])
         .arg(directory.join("data"))
@@ -313,6 +335,26 @@ fn program() -> Result<PathBuf, Failure> {
         return Ok(path.into());
     }
     beside_this()
+}
+
+/// Runs one of the program's other commands, and waits for it.
+///
+/// # Errors
+/// [`Failure`] when it fails, with what it says.
+pub fn call(arguments: &[String]) -> Result<(), Failure> {
+    let output = Command::new(program()?)
+        .env_remove(NATS_VARIABLE)
+        .args(arguments)
+        .output()
+        .map_err(Failure::of("the program does not start"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(Failure::new(format!(
+        "tidings {}: {said}",
+        arguments.join(" ")
+    )))
 }
 
 /// Builds the program of this workspace, once in a process of tests, and returns where it is. In

@@ -1,5 +1,6 @@
 //! One hub with its part of the bus and its translators.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -8,9 +9,13 @@ use tidings_hub::bus_ops::BusInput;
 use tidings_hub::counts::{AppTally, HubCounts, Tally};
 use tidings_hub::ids::{ConnectionId, HubId};
 use tidings_hub::{Apps, Effect, Hub, HubStats, Snapshot};
+use tidings_wire::codes::CloseCode;
 
 use crate::counts::Counts;
 use crate::translators::Translators;
+
+/// Longest text of a close frame, in bytes. Source: RFC 6455 5.5.
+const REASON_BYTES_MAX: usize = 123;
 
 /// A hub with its part of the bus and its legacy translators. Driven by the functions of this
 /// crate.
@@ -20,6 +25,8 @@ pub struct Cell<B = Router> {
     bus: B,
     pub(crate) translators: Translators,
     pub(crate) counts: Counts,
+    /// Where clients that are sent away may go; `None` = they have to know.
+    elsewhere: Option<String>,
     /// Effects of the input being handled. Empty between two inputs; kept for its memory.
     pub(crate) effects: Vec<Effect>,
     /// What the bus has delivered to this hub, in order. Empty between two turns.
@@ -37,9 +44,28 @@ impl<B: Bus> Cell<B> {
             bus,
             translators: Translators::default(),
             counts: Counts::default(),
+            elsewhere: None,
             effects: Vec::new(),
             local: VecDeque::new(),
             posts: Vec::new(),
+        }
+    }
+
+    /// Names the address of another node, for clients that are sent away from this one; `None` =
+    /// none is known. One that does not fit into a close frame is not named.
+    pub fn name_elsewhere(&mut self, address: Option<String>) {
+        self.elsewhere = address;
+    }
+
+    /// The text of the close frame that a native client is sent.
+    pub(crate) fn reason(&self, code: CloseCode) -> Cow<'static, str> {
+        let name = code.name();
+        let is_sent_away = matches!(code, CloseCode::GoingAway | CloseCode::NodeIsolated);
+        match &self.elsewhere {
+            Some(address) if is_sent_away && name.len() + 1 + address.len() <= REASON_BYTES_MAX => {
+                Cow::Owned(format!("{name} {address}"))
+            }
+            _ => Cow::Borrowed(name),
         }
     }
 
@@ -140,5 +166,36 @@ impl Outlet for Out<'_> {
 
     fn post(&mut self, to: HubId, crossing: Crossing) {
         self.posts.push((to, crossing));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tidings_bus::Homes;
+    use tidings_hub::HubConfig;
+
+    use super::*;
+
+    #[test]
+    fn clients_that_are_sent_away_are_told_where_to_go_and_no_others() {
+        let id = HubId::local(0);
+        let config = HubConfig {
+            id,
+            seed: [1; 32],
+            apps: Arc::default(),
+            server: "test".into(),
+            drain_window_ms: 0,
+            epoch_base: None,
+        };
+        let router = Router::new(id, Homes::new(1, (1, 2)));
+        let mut cell = Cell::new(Hub::new(config), router);
+        assert_eq!(cell.reason(CloseCode::GoingAway), "going_away");
+        cell.name_elsewhere(Some("https://chat-2.example.org".into()));
+        let told = "going_away https://chat-2.example.org";
+        assert_eq!(cell.reason(CloseCode::GoingAway), told);
+        assert_eq!(cell.reason(CloseCode::RemoteLogin), "remote_login");
+        let long = format!("https://{}.example.org", "a".repeat(REASON_BYTES_MAX));
+        cell.name_elsewhere(Some(long));
+        assert_eq!(cell.reason(CloseCode::NodeIsolated), "node_isolated");
     }
 }

@@ -58,11 +58,12 @@ pub fn end<H: Host>(host: &mut H, connection: ConnectionId, code: CloseCode) {
         };
         return host.close(connection, closing);
     }
+    let reason = host.cell().reason(code);
     let closing = Closing {
         cause: Some(code),
         texts: &[],
         code: code as u16,
-        reason: code.name(),
+        reason: &reason,
     };
     host.close(connection, closing);
 }

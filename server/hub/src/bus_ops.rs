@@ -158,7 +158,7 @@ pub enum BusInput {
     /// A node is lost for good, with all that its hubs had: its lease is over, or another process
     /// has its number.
     NodeLost {
-        /// Its number.
+        /// Its number among the cluster's nodes, which another process may be given at once.
         node: u16,
     },
 }
@@ -523,11 +523,11 @@ pub enum Answer {
     Gone,
     /// To `Deliver`: the user's session has moved to another hub; ask again.
     Moved,
-    /// To `Topics`.
+    /// To `Topics`: the session is here, and can move.
     Topics {
         /// The channels that the session has joined.
         channels: Vec<ChannelName>,
-        /// Its user counts as there.
+        /// Its user counts as there: connected, or within the grace.
         is_here: bool,
     },
     /// To `Give`: the session, in the hub's own form.

@@ -5,11 +5,13 @@
 //! a member's `MemberJoined` comes before its first message and its `MemberLeft` after its last
 //! (contract DEL-2, DEL-3).
 
+pub(crate) mod kept;
 pub(crate) mod lists;
 pub(crate) mod members;
 pub(crate) mod memberships;
 pub(crate) mod moves;
 pub(crate) mod nodes;
+mod rest;
 pub(crate) mod state;
 
 #[cfg(test)]
@@ -30,11 +32,11 @@ use tidings_wire::proto::{ChannelMessage, MemberJoined, MemberLeft, SendToChanne
 
 use crate::attributes::Attributes;
 use crate::bus_ops::{BusOp, ForOthers, Keep, MemberSnapshot, Publication, Topic};
+use crate::channels::kept::Word;
 use crate::channels::members::{Change, Missing, Stamp};
-use crate::channels::moves::Word;
 use crate::channels::state::{Channels, HELD_MAX, Held, Own, Published, Sync};
 use crate::history::{History, history_message};
-use crate::ids::{ChannelKey, HubId, MessageId, SessionId};
+use crate::ids::{ChannelKey, HubId, MessageId, SessionId, SessionKey};
 use crate::io::{Effect, Sink};
 use crate::kernel::Kernel;
 use crate::kernel::caller::Caller;
@@ -105,7 +107,11 @@ impl Channels {
         let keep = call.history.then(|| {
             Box::new(Keep {
                 ask: history.wait_for_keeper(&mut kernel.asks, now_ms, caller),
-                message: history_message(from.clone(), &message, kernel.now.unix_ms),
+                message: history_message(
+                    from.clone(),
+                    (&message, MessageId::new(sender, cseq)),
+                    kernel.now.unix_ms,
+                ),
                 limits,
             })
         });
@@ -615,10 +621,25 @@ impl Channels {
             debug_assert!(false, "a channel is gone while it is dealt with");
             return;
         };
-        if kernel.trace_ordered(key, id, told) {
-            let members = channel.locals.iter();
-            let members = members.filter(|(_, id)| **id != sender);
-            kernel.trace_fan_out(&key.app, id, members.map(|(key, _)| *key));
+        let members = || {
+            let members = channel.locals.iter().filter(|(_, id)| **id != sender);
+            members.map(|(key, _)| *key)
+        };
+        let is_noted = kernel.trace_ordered(key, id, told);
+        if is_noted {
+            kernel.trace_fan_out(&key.app, id, members());
+        }
+        let receivers = kernel.trace_receivers(key, told.1);
+        if receivers.is_empty() {
+            return;
+        }
+        let is_one = |of: &SessionKey| {
+            let session = kernel.sessions.get(*of);
+            session.is_some_and(|session| receivers.contains(&session.user.user))
+        };
+        let followed: Vec<SessionKey> = members().filter(is_one).collect();
+        if !followed.is_empty() {
+            kernel.trace_received(key, id, told, (&followed, is_noted));
         }
     }
 

@@ -40,14 +40,38 @@ fn not_before(now_ts: u64, age_ms: u64) -> u64 {
         .map_or(0, |ts| ts.saturating_add(1))
 }
 
+/// What is kept of a message beside itself, as a further field of the same bytes: programs that do
+/// not know it read the message all the same.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Named {
+    /// Reserved in `proto/tidings.v1.proto`.
+    #[prost(bytes = "bytes", tag = "15")]
+    id: Bytes,
+}
+
 /// Makes the stored form of a message.
-pub(crate) fn history_message(from: String, message: &Message, server_ts: u64) -> HistoryMessage {
+pub(crate) fn history_message(
+    from: String,
+    (message, id): (&Message, MessageId),
+    server_ts: u64,
+) -> HistoryMessage {
     debug_assert!(!from.is_empty(), "a message without a sender");
+    let mut body = message.encode_to_vec();
+    let id = Bytes::copy_from_slice(&id.0);
+    body.extend(Named { id }.encode_to_vec());
     HistoryMessage {
         position: 0,
         from,
-        body: Bytes::from(message.encode_to_vec()),
+        body: Bytes::from(body),
         server_ts,
+    }
+}
+
+impl HistoryMessage {
+    /// The message's id; `None` = an older program has kept it, or its sender's data are deleted.
+    pub fn id(&self) -> Option<MessageId> {
+        let named = Named::decode(&self.body[..]).ok()?;
+        Some(MessageId(named.id[..].try_into().ok()?))
     }
 }
 
@@ -410,6 +434,7 @@ impl History {
             .into_iter()
             .map(|kept| proto::HistoryMessage {
                 position: kept.position,
+                id: (kept.id()).map_or_else(Bytes::new, |id| Bytes::copy_from_slice(&id.0)),
                 from: kept.from,
                 // The store has checked that these are the bytes that were written.
                 message: Message::decode(kept.body).ok(),

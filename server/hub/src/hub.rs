@@ -28,7 +28,6 @@ use crate::kernel::session::End;
 use crate::kernel::stores::StoreTag;
 use crate::kernel::timers::Timer;
 use crate::kernel::users::{Recalled, Stage};
-use crate::life::moves::Moves;
 use crate::life::state::{Logins, Memory};
 use crate::peers::state::Peers;
 use crate::presence::Presence;
@@ -47,7 +46,6 @@ pub struct Hub {
     pub(crate) history: History,
     pub(crate) invitations: Invitations,
     pub(crate) memory: Memory,
-    pub(crate) moves: Moves,
     pub(crate) is_draining: bool,
     /// The one pong frame.
     pong: Bytes,
@@ -113,7 +111,6 @@ impl Hub {
             history: History::default(),
             invitations: Invitations::new(hasher),
             memory: Memory::default(),
-            moves: Moves::new(),
             is_draining: false,
             pong: encode_server(Kind::Pong(Pong {})),
             unasserted: 0,
@@ -133,7 +130,7 @@ impl Hub {
         };
         self.take(input, &mut watched);
         self.fire_timers(&mut watched);
-        if self.moves.is_waiting() {
+        if self.logins.moves.is_waiting() {
             self.go_on_with_moves(&mut watched);
         }
         if self.kernel.replay_bytes.get() > self.memory.replay_bytes_max {
@@ -163,7 +160,6 @@ impl Hub {
         self.history.assert_consistent(&self.kernel);
         self.invitations.assert_consistent(&self.kernel);
         self.memory.assert_consistent(&self.kernel);
-        self.moves.assert_consistent(&self.kernel);
         assert!(
             !self.kernel.is_settling || self.kernel.connections.is_empty(),
             "a hub that settles has no connection"
@@ -215,6 +211,7 @@ impl Hub {
             Input::Stalled { connection } => {
                 self.drop_connection(connection, Some(CloseCode::SlowConsumer), out);
             }
+            Input::Written { written, gone } => self.kernel.trace_written(&written, &gone),
             Input::Flooded { connection } => self.handle_flooded(connection, out),
             Input::Closed { connection } => self.drop_connection(connection, None, out),
             Input::HandedOver { connection, .. } if self.is_draining => {
@@ -303,6 +300,18 @@ impl Hub {
     /// What has happened in whichever app.
     pub fn counts(&self) -> &HubCounts {
         &self.kernel.counts
+    }
+
+    /// Whether message tracing waits for [`Input::Written`]. Cost: a look at an empty list while
+    /// nothing is followed.
+    pub fn has_traced_writes(&self) -> bool {
+        self.kernel.traces.unwritten().next().is_some()
+    }
+
+    /// The connections that have something queued of which tracing wants to know when it is
+    /// written, as often as there are such frames.
+    pub fn traced_connections(&self) -> Vec<ConnectionId> {
+        self.kernel.traces.unwritten().collect()
     }
 
     /// How large the hub is.
@@ -557,7 +566,7 @@ impl Hub {
                 }
             }
             BusInput::Missed { topic, from, count } => self.handle_missed(topic, from, count, out),
-            BusInput::NodeLost { node } => self.handle_node_lost(node),
+            BusInput::NodeLost { node } => self.handle_node_lost(node, out),
         }
     }
 
@@ -571,7 +580,7 @@ impl Hub {
         if let Topic::User(user) = &topic
             && self.kernel.moves.is_arriving(user)
         {
-            return self.moves.hear(user, from, &message);
+            return self.logins.moves.hear(user, from, &message);
         }
         match (topic, &*message) {
             (Topic::User(user), Publication::InboxGrew) => {

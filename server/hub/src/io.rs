@@ -100,6 +100,14 @@ pub enum Input {
         /// The connection that does not take what is written.
         connection: ConnectionId,
     },
+    /// Whoever writes the connections tells of those that [`crate::Hub::traced_connections`] has
+    /// named: for message tracing only.
+    Written {
+        /// Everything that was queued for these is with the system. In rising order.
+        written: Vec<ConnectionId>,
+        /// These are gone. In rising order.
+        gone: Vec<ConnectionId>,
+    },
     /// A client has exceeded what any client may send for long enough to be sent away for a while
     /// (contract OVL-3).
     Flooded {

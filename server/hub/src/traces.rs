@@ -15,7 +15,8 @@ pub type TraceId = [u8; 8];
 pub struct Trace {
     /// Names it in calls of the API.
     pub id: TraceId,
-    /// Only what this user sends, and peer messages to this user.
+    /// Only what this user sends, peer messages to this user, and what this user is given of
+    /// channels. The last is followed from the channel's order on, at the user's hub.
     pub user: Option<UserId>,
     /// Only messages to this channel.
     pub channel: Option<ChannelName>,
@@ -114,7 +115,9 @@ pub enum StepKind {
     DeliveredFromInbox,
     /// It was put into the outboxes of sessions.
     Given,
-    /// It was written to the connections of sessions.
+    /// It was queued for the connections of sessions, in the turn that is about to be written.
+    Queued,
+    /// The sockets of these connections have taken it, and all that was queued before it.
     Written,
     /// A client has confirmed it.
     Confirmed,
@@ -138,6 +141,7 @@ impl StepKind {
             Self::Stored => "stored",
             Self::DeliveredFromInbox => "delivered_from_inbox",
             Self::Given => "given",
+            Self::Queued => "queued",
             Self::Written => "written",
             Self::Confirmed => "confirmed",
             Self::Gap => "gap",
@@ -158,6 +162,13 @@ impl Trace {
         stamp_ms < self.until_ms
             && self.user.as_ref().is_none_or(is_user)
             && self.channel.as_ref().is_none_or(is_channel)
+    }
+
+    /// The user whose messages out of this channel it follows, whoever has sent them.
+    pub(crate) fn receiver(&self, channel: &ChannelName, stamp_ms: u64) -> Option<&UserId> {
+        let is_meant =
+            stamp_ms < self.until_ms && self.channel.as_ref().is_none_or(|name| name == channel);
+        self.user.as_ref().filter(|_| is_meant)
     }
 }
 

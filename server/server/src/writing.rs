@@ -119,6 +119,33 @@ impl Worker {
         self.writing.log.clear();
     }
 
+    /// Tells the hub which of the connections that it asks for are written: called only while
+    /// somebody follows a message.
+    pub(crate) fn tell_written(&mut self) {
+        let mut asked = self.cell.hub().traced_connections();
+        asked.sort_unstable();
+        asked.dedup();
+        let (mut written, mut gone) = (Vec::new(), Vec::new());
+        for id in asked {
+            let slot = self.connections.slot(id);
+            match slot.and_then(|slot| self.connections.get(slot)) {
+                None => gone.push(id),
+                // TLS may hold data back although the queue is empty.
+                Some(connection)
+                    if connection.outgoing.is_empty() && !connection.flags.is_blocked =>
+                {
+                    written.push(id);
+                }
+                Some(_) => {}
+            }
+        }
+        if !written.is_empty() || !gone.is_empty() {
+            // It has happened now, not when the turn began.
+            self.now = self.node.clock.now();
+            self.give(Input::Written { written, gone });
+        }
+    }
+
     /// Sends what is waiting and a close frame, then waits for the client's.
     pub(crate) fn close_slot(&mut self, slot: usize, code: u16, reason: &str) {
         self.begin_closing(

@@ -4,6 +4,7 @@
 //! The slower a sync is, the more operations queue up and the larger the next group becomes, so
 //! throughput does not depend on how many syncs per second the disk can do.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -11,10 +12,11 @@ use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
 use tidings_hub::Ticket;
-use tidings_hub::counts::Histogram;
+use tidings_hub::counts::{Histogram, Tally};
 use tidings_hub::ids::HubId;
 use tidings_hub::store_ops::records::RecordOp;
 use tidings_hub::store_ops::{StoreAnswer, StoreOp};
+use tidings_wire::names::AppId;
 
 use crate::engine::{Access, Engine, Health};
 use crate::feed::{Feed, LostEvents};
@@ -77,6 +79,8 @@ pub struct Status {
     pub groups_took: Histogram,
     /// Of the operations that wait, those that append events: they have a bound of their own.
     pub queued_events: usize,
+    /// Operations refused because their app has stored as much as its quota allows.
+    pub quota_refusals: Tally<u64>,
 }
 
 /// Owns an engine on a thread of its own.
@@ -322,6 +326,8 @@ struct Group {
     ops: Vec<StoreOp>,
     answers: Vec<StoreAnswer>,
     bounds: Option<Arc<Bounds>>,
+    /// Operations of it that were refused for their app's quota.
+    over_quota: BTreeMap<AppId, u64>,
 }
 
 fn run(engine: impl Engine, sink: &impl AnswerSink, shared: &Shared) {
@@ -351,6 +357,10 @@ fn run(engine: impl Engine, sink: &impl AnswerSink, shared: &Shared) {
                 status.groups_took.note(spent_us, 1);
             }
             status.health = health.clone();
+            for (app, refused) in std::mem::take(&mut group.over_quota) {
+                // Only listed apps have quotas.
+                *status.quota_refusals.of(&app, || true) += refused;
+            }
         }
         // After the status: whoever is told may ask for it.
         if std::mem::discriminant(&health.access) != std::mem::discriminant(&told) {
@@ -418,6 +428,7 @@ fn carry_out<E: Engine>(engine: &mut Option<E>, group: &mut Group) -> Health {
             } else {
                 working.apply(&group.ops, &mut group.answers)
             }
+            group.over_quota = working.take_quota_refusals();
             working.health()
         }));
         match applied {

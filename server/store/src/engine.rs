@@ -1,5 +1,6 @@
 //! The store contract: what every engine does for the hubs.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tidings_hub::store_ops::{StoreAnswer, StoreOp};
@@ -47,6 +48,12 @@ pub trait Engine {
 
     /// Bytes of the messages, histories and attributes that an app has stored.
     fn stored_bytes(&mut self, app: &AppId) -> u64;
+
+    /// How many operations were refused for their app's quota since the last call, by app.
+    /// Engines without quotas refuse none.
+    fn take_quota_refusals(&mut self) -> BTreeMap<AppId, u64> {
+        BTreeMap::new()
+    }
 }
 
 impl<E: Engine + ?Sized> Engine for Box<E> {
@@ -68,6 +75,10 @@ impl<E: Engine + ?Sized> Engine for Box<E> {
 
     fn stored_bytes(&mut self, app: &AppId) -> u64 {
         (**self).stored_bytes(app)
+    }
+
+    fn take_quota_refusals(&mut self) -> BTreeMap<AppId, u64> {
+        (**self).take_quota_refusals()
     }
 }
 

@@ -2,11 +2,11 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::collections::btree_map::Range;
 use std::iter::Peekable;
 use std::ops::Bound;
 
 use bytes::Bytes;
+use tidings_hub::store_ops::records::Direction;
 
 use crate::cache::RecordCache;
 
@@ -16,8 +16,14 @@ pub(crate) type Pair = (Bytes, Bytes);
 /// Changes, sorted by key; `None` deletes.
 pub(crate) type Writes = BTreeMap<Bytes, Option<Bytes>>;
 
-/// Pairs in key order. After an error, an iterator may yield more, or nothing.
-pub(crate) type Pairs<'a> = Box<dyn Iterator<Item = Result<Pair, ReadError>> + 'a>;
+/// Pairs in key order, from either end. After an error, an iterator may yield more, or nothing.
+pub(crate) type Pairs<'a> = Box<dyn DoubleEndedIterator<Item = Result<Pair, ReadError>> + 'a>;
+
+/// The same, read in one direction.
+type Stored<'a> = Box<dyn Iterator<Item = Result<Pair, ReadError>> + 'a>;
+
+/// Writes of a group, in the same direction.
+type Written<'a> = Box<dyn Iterator<Item = (&'a Bytes, &'a Option<Bytes>)> + 'a>;
 
 /// Why something could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -119,15 +125,28 @@ impl<'a, B: Backend> Group<'a, B> {
         from: &[u8],
         to: &[u8],
     ) -> impl Iterator<Item = Result<Pair, ReadError>> {
+        self.range_by(from, to, Direction::Forward)
+    }
+
+    /// The same, in the order of the keys or against it.
+    pub(crate) fn range_by(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        direction: Direction,
+    ) -> impl Iterator<Item = Result<Pair, ReadError>> {
         let bounds = (Bound::Included(from), Bound::Excluded(to));
-        let written = if from < to {
-            self.writes.range::<[u8], _>(bounds)
-        } else {
-            Range::default()
+        let written = (from < to).then(|| self.writes.range::<[u8], _>(bounds));
+        let written = written.into_iter().flatten();
+        let stored = self.backend.range(from, to);
+        let (written, stored): (Written<'_>, Stored<'_>) = match direction {
+            Direction::Forward => (Box::new(written), Box::new(stored)),
+            Direction::Backward => (Box::new(written.rev()), Box::new(stored.rev())),
         };
         Merged {
             written: written.peekable(),
-            stored: self.backend.range(from, to).peekable(),
+            stored: stored.peekable(),
+            direction,
         }
     }
 
@@ -166,8 +185,9 @@ impl<'a, B: Backend> Group<'a, B> {
 
 /// Merges the stored pairs with the group's writes, which take precedence.
 struct Merged<'a> {
-    written: Peekable<Range<'a, Bytes, Option<Bytes>>>,
-    stored: Peekable<Pairs<'a>>,
+    written: Peekable<Written<'a>>,
+    stored: Peekable<Stored<'a>>,
+    direction: Direction,
 }
 
 impl Iterator for Merged<'_> {
@@ -184,7 +204,11 @@ impl Iterator for Merged<'_> {
             let Some((written_key, _)) = self.written.peek() else {
                 return self.stored.next();
             };
-            if stored_key.is_some_and(|stored| stored < *written_key) {
+            let is_first = |stored: &Bytes| match self.direction {
+                Direction::Forward => stored < *written_key,
+                Direction::Backward => stored > *written_key,
+            };
+            if stored_key.is_some_and(is_first) {
                 return self.stored.next();
             }
             if stored_key == Some(*written_key) {

@@ -143,6 +143,10 @@ impl Engine for MemoryEngine {
     fn stored_bytes(&mut self, app: &AppId) -> u64 {
         self.store.stored_bytes(app)
     }
+
+    fn take_quota_refusals(&mut self) -> BTreeMap<AppId, u64> {
+        self.store.take_quota_refusals()
+    }
 }
 
 #[derive(Clone, Default)]

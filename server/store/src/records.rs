@@ -22,11 +22,11 @@
 //! ```
 
 use bytes::Bytes;
+use tidings_hub::store_ops::records::{Direction, RecordAnswer, RecordOp};
 pub use tidings_hub::store_ops::records::{
     Expect, RECORD_KEY_BYTES_MAX, RECORD_PAGE_BYTES_MAX, RECORD_PAGE_MAX, RECORD_WRITES_MAX,
     RecordWrite, Table, TableBounds, WhenFull,
 };
-use tidings_hub::store_ops::records::{RecordAnswer, RecordOp};
 use tidings_hub::store_ops::{StoreAnswer, StoreOp};
 
 use crate::committer::Submitter;
@@ -61,9 +61,9 @@ pub enum RecordError {
 /// One page of records.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RecordPage {
-    /// Keys and values, in the order of the keys.
+    /// Keys and values, in the order that was asked for.
     pub records: Vec<(Bytes, Bytes)>,
-    /// Continue after this key; `None` = that was all.
+    /// Continue after this key, or before it if the last come first; `None` = that was all.
     pub next: Option<Bytes>,
 }
 
@@ -219,12 +219,38 @@ impl Records {
         after: Option<Bytes>,
         limit: usize,
     ) -> RecordCall<RecordPage> {
-        let op = RecordOp::Scan {
+        self.page(RecordOp::Scan {
             table,
             prefix: prefix.into(),
             after,
+            before: None,
+            direction: Direction::Forward,
             count_max: limit,
-        };
+        })
+    }
+
+    /// Reads all records of a table with keys between two, the last key first; as for
+    /// [`Self::scan`], but go on before `next`.
+    ///
+    /// # Errors
+    /// [`RecordError::Unavailable`], when awaited.
+    pub fn scan_back(
+        &self,
+        table: Table,
+        (after, before): (Option<Bytes>, Option<Bytes>),
+        limit: usize,
+    ) -> RecordCall<RecordPage> {
+        self.page(RecordOp::Scan {
+            table,
+            prefix: Bytes::new(),
+            after,
+            before,
+            direction: Direction::Backward,
+            count_max: limit,
+        })
+    }
+
+    fn page(&self, op: RecordOp) -> RecordCall<RecordPage> {
         self.call(op, |answer| match answer {
             RecordAnswer::Page { records, has_more } => {
                 let last = records.last().map(|(key, _)| key.clone());

@@ -1,6 +1,7 @@
 //! Carries out groups of operations on a backend: what all engines share.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tidings_fault::fault;
@@ -46,6 +47,11 @@ impl<B: Backend> Store<B> {
     /// Implements [`crate::Engine::stored_bytes`] for every engine.
     pub(crate) fn stored_bytes(&mut self, app: &AppId) -> u64 {
         self.usage.of(&self.backend, app)
+    }
+
+    /// Implements [`crate::Engine::take_quota_refusals`] for every engine.
+    pub(crate) fn take_quota_refusals(&mut self) -> BTreeMap<AppId, u64> {
+        self.usage.take_refusals()
     }
 
     pub(crate) fn health(&self) -> &Health {

@@ -6,8 +6,8 @@ use std::collections::btree_map::Entry;
 use bytes::Bytes;
 use tidings_hub::store_ops::StoreAnswer;
 use tidings_hub::store_ops::records::{
-    Expect, RECORD_KEY_BYTES_MAX, RECORD_PAGE_BYTES_MAX, RECORD_PAGE_MAX, RECORD_WRITES_MAX,
-    RecordAnswer, RecordOp, RecordWrite, Table, WhenFull,
+    Direction, Expect, RECORD_KEY_BYTES_MAX, RECORD_PAGE_BYTES_MAX, RECORD_PAGE_MAX,
+    RECORD_WRITES_MAX, RecordAnswer, RecordOp, RecordWrite, Table, WhenFull,
 };
 
 use crate::keys::{Key, Kind};
@@ -26,8 +26,13 @@ pub(crate) fn carry_out<B: Backend>(
             table,
             prefix,
             after,
+            before,
+            direction,
             count_max,
-        } => scan(group, *table, prefix, after.as_ref(), *count_max)?,
+        } => {
+            let range = between(*table, prefix, after.as_ref(), before.as_ref());
+            scan(group, range, *direction, *count_max)?
+        }
         RecordOp::DeleteRange { table, from, until } => delete_range(group, *table, from, until)?,
     };
     Ok(StoreAnswer::Record(Box::new(answer)))
@@ -188,23 +193,35 @@ pub(crate) fn range_of(table: Table, prefix: &[u8]) -> (Vec<u8>, Vec<u8>) {
     (from, to)
 }
 
-fn scan<B: Backend>(
-    group: &mut Group<'_, B>,
+/// The part of [`range_of`] that lies between two keys, without these.
+fn between(
     table: Table,
     prefix: &[u8],
     after: Option<&Bytes>,
-    count_max: usize,
-) -> Result<RecordAnswer, ReadError> {
-    let (mut from, to) = range_of(table, prefix);
+    before: Option<&Bytes>,
+) -> (Vec<u8>, Vec<u8>) {
+    let (mut from, mut to) = range_of(table, prefix);
+    let of_table = [Kind::Record as u8, table as u8];
     if let Some(after) = after {
         // No key lies between a key and the same key followed by a zero byte.
-        let next = [&[Kind::Record as u8, table as u8], &after[..], &[0]].concat();
-        from = from.max(next);
+        from = from.max([&of_table, &after[..], &[0]].concat());
     }
+    if let Some(before) = before {
+        to = to.min([&of_table, &before[..]].concat());
+    }
+    (from, to)
+}
+
+fn scan<B: Backend>(
+    group: &mut Group<'_, B>,
+    (from, to): (Vec<u8>, Vec<u8>),
+    direction: Direction,
+    count_max: usize,
+) -> Result<RecordAnswer, ReadError> {
     let count_max = count_max.clamp(1, RECORD_PAGE_MAX);
     let (mut records, mut bytes, mut damaged) = (Vec::new(), 0, 0);
     let mut has_more = false;
-    for pair in group.range(&from, &to) {
+    for pair in group.range_by(&from, &to, direction) {
         let (key, record) = pair?;
         let value = match record::open_bytes(&key, &record) {
             Ok(value) => value,

@@ -23,6 +23,9 @@ pub(crate) struct Usage {
     /// `None` = not scanned yet. Bound: the apps that have stored something at any time.
     bytes: Option<BTreeMap<AppId, u64>>,
     bounds: Arc<Bounds>,
+    /// Operations refused for an app's quota since somebody last took the counts. Bound: the apps
+    /// that have a quota.
+    refusals: BTreeMap<AppId, u64>,
 }
 
 impl Usage {
@@ -51,12 +54,19 @@ impl Usage {
         let (app, more) = growth(op)?;
         let max = *self.bounds.get(app)?;
         let bytes = self.of(backend, app);
-        (bytes.saturating_add(more) > max).then(|| {
-            format!(
-                "app {app} has stored {bytes} bytes and its quota max_bytes is {max}; the operator sets it with \
-                 `tidings app set {app} max_bytes=…`, and what is stored goes with its age"
-            )
-        })
+        if bytes.saturating_add(more) <= max {
+            return None;
+        }
+        *self.refusals.entry(app.clone()).or_default() += 1;
+        Some(format!(
+            "app {app} has stored {bytes} bytes and its quota max_bytes is {max}; the operator sets it with \
+             `tidings app set {app} max_bytes=…`, and what is stored goes with its age"
+        ))
+    }
+
+    /// How many operations were refused since the last call, by app.
+    pub(crate) fn take_refusals(&mut self) -> BTreeMap<AppId, u64> {
+        std::mem::take(&mut self.refusals)
     }
 
     /// Counts the writes about to be committed, and adds the new figures to the same commit.

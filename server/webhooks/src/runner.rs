@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use serde_json::Value;
 use tidings_spans::{Kind, Span, TraceContext};
 
 use crate::body;
@@ -170,6 +171,11 @@ fn tell(
     span.set("tidings.app", config.app.clone());
     span.set("tidings.webhook", config.id.clone());
     span.set("tidings.event", event.kind.clone());
+    if let Some(id) = event.detail.get("id").and_then(Value::as_str)
+        && event.kind.starts_with("message.")
+    {
+        span.set("tidings.message", id.to_owned());
+    }
     match outcome {
         Ok(answer) => {
             span.set("http.response.status_code", i64::from(answer.status));

@@ -1,4 +1,5 @@
-// "More than one machine", followed to the letter with three real NATS servers. Only places and ports are this test's own.
+// "More than one machine", followed to the letter with three real NATS servers. Only places and
+// ports are this test's own.
 
 import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -73,8 +74,8 @@ test('a cluster is made, its nodes are seen, and one is drained', async () => {
   for (const at of [1, 2]) {
     const admin = `127.0.0.1:${await freePort()}`;
     const own = settings
-      .replace('127.0.0.1:7400', `127.0.0.1:${await freePort()}`)
-      .replace('127.0.0.1:7401', admin)
+      .replace(/^listen = .*$/m, `listen = "127.0.0.1:${await freePort()}"`)
+      .replace(/^admin-listen = .*$/m, `admin-listen = "${admin}"`)
       .replaceAll('chat-1', `chat-${at}`)
       .replace(/^data-dir = "(.*)"$/m, `data-dir = "$1/${at}"`);
     const name = at === 1 ? 'tidings.toml' : 'second.toml';

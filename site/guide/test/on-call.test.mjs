@@ -1,4 +1,4 @@
-// Ten faults, as somebody on call meets them: for each, the figures show it, and the guide has a page that leads from
+// Faults, as somebody on call meets them: for each, the figures show it, and the guide has a page that leads from
 // there to the cure.
 
 import assert from 'node:assert/strict';
@@ -153,6 +153,69 @@ test('a client that no longer reads', async () => {
   }
   deaf.kill('SIGKILL');
   isExplained('TidingsSlowConsumers', 'tidings_slow_consumer_total');
+});
+
+test('a disk that fails: the store stops, and says so', async () => {
+  await serve().then((server) => server.interrupt());
+  // The first syncs are those of the start.
+  const broken = 'strace -f -qq -o /dev/null -e trace=fsync,fdatasync';
+  await start('', `${broken} -e inject=fsync,fdatasync:error=EIO:when=40+`);
+  assert.equal(await metric('tidings_trouble{reason="store_failed"}'), 0);
+  const alice = await login('alice');
+  const until = Date.now() + WITHIN_MS;
+  for (let number = 0; ; number += 1) {
+    if ((await metric('tidings_trouble{reason="store_failed"}')) === 1) break;
+    assert.ok(Date.now() < until, `${number} messages were stored`);
+    await alice.sendOffline('bob', `${number}`).catch(() => {});
+  }
+  const ready = await fetch(`${place.operators}/readyz`);
+  assert.equal(ready.status, 503);
+  assert.match(await ready.text(), /store_failed/);
+  assert.match((await place.run('tidings doctor --running --data-dir data')).output, /store/);
+  // Live messages go on.
+  const carol = await login('carol');
+  await alice.join('room');
+  await carol.join('room');
+  await alice.say('room', 'still here');
+  await carol.hears('room', 'alice', 'still here');
+  isExplained('TidingsStoreFailed', 'store_failed');
+});
+
+test('memory that is short: what holds it', async () => {
+  await serve({
+    before: `tidings app set ${APP} rate_limits=false --data-dir data`,
+    options: '--memory-max 64MiB --hubs 1 --handshake-rate 1000/1s',
+  });
+  assert.equal(await metric('tidings_trouble{reason="memory_short"}'), 0);
+  const crowd = spawn(
+    process.execPath,
+    [fileURLToPath(new URL('crowd.mjs', import.meta.url)), place.address, APP, '200'],
+    { stdio: ['ignore', 'pipe', 'inherit'] },
+  );
+  place.atEnd(() => crowd.kill('SIGKILL'));
+  await once(crowd.stdout, 'data');
+  crowd.kill('SIGSTOP');
+  const headers = {
+    authorization: `Bearer ${await key()}`,
+    'content-type': 'application/json',
+  };
+  const users = Array.from({ length: 200 }, (_, at) => `deaf${at}`);
+  const away = users.map((name) => `${name}-is-away`);
+  const body = (users, offline) =>
+    JSON.stringify({ users, offline, from: 'shop', payload: 'x'.repeat(30_000) });
+  const until = Date.now() + WITHIN_MS;
+  while ((await metric('tidings_trouble{reason="memory_short"}')) !== 1) {
+    assert.ok(Date.now() < until, `memory is not short at ${await metric('tidings_memory_bytes')}`);
+    const url = `http://${place.address}/api/v1/apps/${APP}/publish`;
+    // What waits for those who do not read, and the store's caches.
+    for (const one of [body(users, false), body(away, true)])
+      await (await fetch(url, { method: 'POST', headers, body: one })).text();
+  }
+  assert.ok((await metric('tidings_replay_bytes{hub="0"}')) > 1_000_000);
+  const used = await metric('tidings_memory_bytes');
+  assert.ok(used < 1.2 * (await metric('tidings_memory_max_bytes')), `${used} bytes`);
+  isExplained('TidingsMemoryShort', 'memory_short');
+  assert.match(readFileSync(join(guide, 'runbooks.md'), 'utf8'), /## Memory is short/);
 });
 
 test('a clock that was set wrong', async () => {

@@ -32,7 +32,7 @@ test('a message is followed, and its way is told', async () => {
   assert.ok(id, 'the message is listed');
   place.replaced['4bf92f3577b34da6a3ce929d0e0e4736'] = id;
   const way = await works(`${steps.way.trim()} --wait 20s`);
-  for (const step of ['accepted', 'stamped', 'ordered', 'given', 'written', 'confirmed'])
+  for (const step of ['accepted', 'stamped', 'ordered', 'given', 'queued', 'written', 'confirmed'])
     assert.match(way, new RegExp(`^${step} `, 'm'), way);
   assert.match(way, /^complete$/m, way);
   assert.ok(!way.includes('hello'), way);

@@ -210,6 +210,12 @@ impl Sources {
             "python" => return Ok(PYTHON_MIN.to_owned()),
             _ => {}
         }
+        if let Some(measured) = what.strip_prefix("measured ") {
+            return measured_value(measured, |page| {
+                let path = root().join(format!("docs/proven/{page}.md"));
+                fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))
+            });
+        }
         let (unit, name) = what.split_once(' ').unwrap_or(("", what));
         let row =
             |table: &str, key: &str| self.limits.get(table)?.get(name)?.get(key)?.as_integer();
@@ -234,13 +240,80 @@ impl Sources {
     }
 }
 
+/// A figure of a generated page: `FORM; PAGE; HEADING; ROW; COLUMN`, where the row is named by its
+/// first cell.
+fn measured_value(what: &str, page: impl Fn(&str) -> Result<String>) -> Result<String> {
+    let parts: Vec<&str> = what.split("; ").collect();
+    let [form, name, heading, row, column] = parts[..] else {
+        bail!("{what:?} is not: form; page; heading; row; column");
+    };
+    let text = page(name)?;
+    let section = text
+        .split("\n## ")
+        .find(|section| section.lines().next() == Some(heading))
+        .with_context(|| format!("docs/proven/{name}.md has no section {heading:?}"))?;
+    let cells = |line: &str| -> Vec<String> {
+        let line = line.trim_matches('|');
+        line.split('|').map(|cell| cell.trim().to_owned()).collect()
+    };
+    let mut titles = Vec::new();
+    for line in section.lines().filter(|line| line.starts_with('|')) {
+        let cells = cells(line);
+        if cells.iter().any(|cell| cell == column) {
+            titles = cells;
+        } else if cells.first().is_some_and(|first| first == row) {
+            let at = titles.iter().position(|title| title == column);
+            let cell = at.and_then(|at| cells.get(at));
+            let cell = cell.with_context(|| format!("{what:?} is in no column"))?;
+            // What follows in brackets is a comparison.
+            let number = cell.split(' ').next().unwrap_or_default();
+            let value: f64 = number.replace(',', "").parse().with_context(|| {
+                format!("docs/proven/{name}.md has {cell:?}, which is no number, for {what:?}")
+            })?;
+            return shown(form, value);
+        }
+    }
+    bail!("docs/proven/{name}.md has no {column:?} of {row:?} in {heading:?}")
+}
+
+/// A measured figure as a page for readers has it.
+fn shown(form: &str, value: f64) -> Result<String> {
+    match form {
+        "KB" => Ok(format!("{:.1}", value / 1_000.0)),
+        "2 digits" => {
+            let digits = value.abs().log10().floor();
+            let unit = 10_f64.powf(digits - 1.0);
+            let rounded = (value / unit).round() * unit;
+            let decimals = if digits < 1.0 { 1.0 - digits } else { 0.0 };
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "a small number from 0"
+            )]
+            Ok(format!("{rounded:.0$}", decimals as usize))
+        }
+        "whole" => {
+            let digits = format!("{value:.0}");
+            let mut grouped = String::new();
+            for (at, digit) in digits.chars().enumerate() {
+                if at > 0 && (digits.len() - at).is_multiple_of(3) {
+                    grouped.push(',');
+                }
+                grouped.push(digit);
+            }
+            Ok(grouped)
+        }
+        other => bail!("{other:?} is no form of a measured figure: KB, 2 digits, whole"),
+    }
+}
+
 fn text(value: &toml::Value) -> Result<String> {
     Ok(value.as_str().context("a version is a text")?.to_owned())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Claim, Sources, claimed, marked};
+    use super::{Claim, Sources, claimed, marked, measured_value, shown};
 
     fn sources() -> Sources {
         let limits = "[limits]\nwindow_ms = { value = 120000 }\nsize_bytes = { value = 32768 }\n[rates]\ncall = { calls = 5 }";
@@ -296,6 +369,33 @@ mod tests {
             ),
             1
         );
+    }
+
+    #[test]
+    fn a_figure_of_a_generated_page_is_found_by_heading_row_and_column() {
+        let page = "# P\n\n## One\n\n| server | CPU, µs | bytes |\n| --- | ---: | ---: |\n\
+                    | other | 9 | 1 |\n| **Tidings** | 46.5 (0.5×) | 1990 |\n\n## Two\n\n\
+                    | server | bytes |\n| --- | --- |\n| **Tidings** | 11518 |\n";
+        let read = |what: &str| measured_value(what, |_| Ok(page.to_owned()));
+        for (what, value) in [
+            ("2 digits; p; One; **Tidings**; CPU, µs", "47"),
+            ("KB; p; One; **Tidings**; bytes", "2.0"),
+            ("whole; p; Two; **Tidings**; bytes", "11,518"),
+        ] {
+            assert_eq!(read(what).expect(what), value);
+        }
+        for what in [
+            "KB; p; One; **Tidings**",
+            "KB; p; Three; **Tidings**; bytes",
+            "KB; p; One; nobody; bytes",
+            "KB; p; One; **Tidings**; words",
+            "miles; p; One; **Tidings**; bytes",
+        ] {
+            assert!(read(what).is_err(), "{what}");
+        }
+        for (value, text) in [(0.265, "0.27"), (7.2, "7.2"), (12.26, "12"), (227.0, "230")] {
+            assert_eq!(shown("2 digits", value).expect("a form"), text);
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
  * It knows nothing of the RTM 1.x API: `clients/js/rtm` gives it names, codes and classes.
  */
 export * from './address.js';
+export * from './endpoints.js';
 export * from './environment.js';
 export * from './generated/codes.js';
 export * from './generated/limits.js';

@@ -1,5 +1,6 @@
 /** Wires the connection machine to a transport, timers and promises. */
 import type { Call } from './wire/messages.js';
+import { Endpoints } from './endpoints.js';
 import { CLOSE_NORMAL } from './machine/core.js';
 import { Machine } from './machine/machine.js';
 import type { ConnectionReason, ConnectionState } from './machine/states.js';
@@ -66,6 +67,8 @@ const TIMER_MS_MAX = 2 ** 31 - 1;
 interface Open {
   readonly connection: number;
   readonly socket: Transport;
+  /** The server has said something on it. */
+  wasHeard: boolean;
   /** Takes the answer when the login has been given up. */
   leave: (() => void) | undefined;
 }
@@ -80,8 +83,8 @@ export class Shell {
   readonly #waiters = new Map<number, Waiter>();
   /** Outputs not yet carried out; a listener that calls back adds to the end. */
   readonly #outputs: Output[] = [];
+  readonly #endpoints: Endpoints;
   #lastId = 0;
-  #url = '';
   #transport: Open | undefined;
   #timer: unknown;
   #timerAt = Infinity;
@@ -93,7 +96,9 @@ export class Shell {
     private readonly environment: Environment,
     private readonly listener: ShellListener,
   ) {
-    this.#machine = new Machine({ ...settings, random: () => environment.random() });
+    const random = () => environment.random();
+    this.#machine = new Machine({ ...settings, random });
+    this.#endpoints = new Endpoints(random);
   }
 
   get state(): ConnectionState {
@@ -109,7 +114,7 @@ export class Shell {
     return this.#machine.userId;
   }
 
-  /** The server's address, and what the user logs in with. */
+  /** The address of the server in use, and what the user logs in with. */
   get access(): {
     readonly url: string;
     readonly appId: string;
@@ -117,20 +122,23 @@ export class Shell {
     readonly token: string;
   } {
     return {
-      url: this.#url,
+      url: this.#endpoints.url,
       appId: this.settings.appId,
       userId: this.userId,
       token: this.#machine.token,
     };
   }
 
-  /** Rejects with CallError. The first state change happens before this returns. */
-  login(url: string, userId: string, token: string): Promise<CallAnswer> {
-    this.#url = url;
+  /**
+   * Logs in at one of these servers. Rejects with CallError. The first state change happens before
+   * this returns.
+   */
+  login(urls: readonly string[], userId: string, token: string): Promise<CallAnswer> {
+    this.#endpoints.use(urls);
     this.#stopWatching ??= this.environment.watchWakeUps(() => this.wake());
     let afterMs = 0;
     if (this.state === 'DISCONNECTED') {
-      const key = JSON.stringify([url, this.settings.appId, userId]);
+      const key = JSON.stringify([[...urls].sort(), this.settings.appId, userId]);
       const rival: Rival = {
         tell: (word) => this.#handle({ is: 'rival', word }),
         isPending: true,
@@ -207,6 +215,7 @@ export class Shell {
         break;
       case 'close':
         if (this.#transport?.connection !== output.connection) break;
+        this.#endpoints.ended(this.#transport.wasHeard, output.code, '');
         this.#transport.socket.close(output.code);
         this.#transport = undefined;
         break;
@@ -230,19 +239,23 @@ export class Shell {
   }
 
   #open(connection: number): void {
-    const socket = this.environment.connect(this.#url, {
+    const socket = this.environment.connect(this.#endpoints.url, {
       opened: () => this.#handle({ is: 'opened', connection }),
       received: (bytes) => {
+        open.wasHeard = true;
         if (open.leave) open.leave();
         else this.#handle({ is: 'received', connection, bytes });
       },
       closed: (code, reason) => {
         if (open.leave) return;
-        if (this.#transport === open) this.#transport = undefined;
+        if (this.#transport === open) {
+          this.#transport = undefined;
+          this.#endpoints.ended(open.wasHeard, code, reason);
+        }
         this.#handle({ is: 'closed', connection, code, reason });
       },
     });
-    const open: Open = { connection, socket, leave: undefined };
+    const open: Open = { connection, socket, wasHeard: false, leave: undefined };
     this.#transport = open;
   }
 

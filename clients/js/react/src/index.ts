@@ -45,7 +45,9 @@ export function useRtmClient({ appId, uid, token, config }: RtmLogin): RtmSessio
   const [session, setSession] = useState(NOBODY);
   const latest = useRef({ token, config, used: token });
   latest.current.token = token;
-  const endpoint = config?.endpoint;
+  const given = config?.endpoint;
+  // A list written in place is a new one at each rendering.
+  const endpoint = typeof given === 'object' ? given.join(',') : given;
   useEffect(() => {
     if (!uid) return undefined;
     const { token: first, config: settings } = latest.current;

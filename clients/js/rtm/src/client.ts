@@ -26,7 +26,7 @@ import { type JoinedChannels, RtmChannel, raise } from './channel.js';
 import { byteLength, checkName, checkNames, isOn, kindOf } from './checks.js';
 import { Connection } from './connection.js';
 import { EventEmitter } from './emitter.js';
-import { HOW_TO_SET, resolveEndpoint } from './endpoint.js';
+import { HOW_TO_SET, resolveEndpoints } from './endpoint.js';
 import { RtmError, fromCall, invalidArgument, invalidStatus, notLoggedIn } from './errors.js';
 import { readHistory } from './history.js';
 import { LocalInvitation } from './invitation.js';
@@ -112,14 +112,14 @@ export class RtmClient
       const text = `the client is ${this.#shell.state} already; call logout() before another login()`;
       throw invalidStatus(CODES.LOGIN_ERR_ALREADY_LOGIN, text);
     }
-    const endpoint = resolveEndpoint(this.#config.endpoint);
+    const endpoint = resolveEndpoints(this.#config.endpoint);
     if ('problem' in endpoint) throw invalidArgument(invalid, endpoint.problem);
     try {
-      await this.#shell.login(endpoint.url, uid, token ?? '');
+      await this.#shell.login(endpoint.urls, uid, token ?? '');
     } catch (error) {
       const failed = fromCall(error, FAMILY_LOGIN_ERR, 'login()') as RtmError;
       if (failed.code === CODES.LOGIN_ERR_TIMEOUT)
-        failed.message += `. Tried: ${endpoint.url}. ${HOW_TO_SET}`;
+        failed.message += `. Tried: ${endpoint.urls.join(', ')}. ${HOW_TO_SET}`;
       throw failed;
     }
   }

@@ -20,15 +20,15 @@ const ORDERS: readonly unknown[] = ['oldest_first', 'newest_first'];
 export async function readHistory(
   connection: Connection,
   conversation: Conversation,
-  options: AgoraRTM.HistoryOptions | undefined,
+  options: AgoraRTM.HistoryOptions | undefined = {},
   { what, family, invalid }: Method,
 ): Promise<AgoraRTM.HistoryPage> {
-  if (options !== undefined && (typeof options !== 'object' || options === null)) {
+  if (typeof options !== 'object' || options === null) {
     throw invalidArgument(invalid, `options is ${kindOf(options)}, use an object`);
   }
-  const { after, before, fromTs, untilTs, limit, order = 'oldest_first' } = options ?? {};
+  const { after = 0, before = 0, fromTs = 0, untilTs = 0, limit, order = 'oldest_first' } = options;
   for (const [name, value] of Object.entries({ after, before, fromTs, untilTs })) {
-    if (value === undefined || (Number.isSafeInteger(value) && value >= 0)) continue;
+    if (Number.isSafeInteger(value) && value >= 0) continue;
     throw invalidArgument(
       invalid,
       `options.${name} is ${String(value)}, use a whole number from 0`,
@@ -36,23 +36,20 @@ export async function readHistory(
   }
   if (
     limit !== undefined &&
-    !(Number.isInteger(limit) && limit >= 1 && limit <= HISTORY_PAGE_MAX)
+    !(Number.isSafeInteger(limit) && limit > 0 && limit <= HISTORY_PAGE_MAX)
   ) {
     const text = `options.limit is ${String(limit)}, use a whole number from 1 to ${HISTORY_PAGE_MAX}`;
     throw invalidArgument(invalid, text);
   }
   if (!ORDERS.includes(order)) {
-    throw invalidArgument(
-      invalid,
-      `options.order is ${String(order)}, use 'oldest_first' or 'newest_first'`,
-    );
+    throw invalidArgument(invalid, `options.order is ${String(order)}, use ${ORDERS.join(' or ')}`);
   }
   const value = {
     conversation,
-    after: after ?? 0,
-    before: before ?? 0,
-    fromTs: fromTs ?? 0,
-    untilTs: untilTs ?? 0,
+    after,
+    before,
+    fromTs,
+    untilTs,
     countMax: limit ?? 0,
     newestFirst: order === 'newest_first',
   };
@@ -61,11 +58,17 @@ export async function readHistory(
 }
 
 function toPage({ messages, next }: HistoryPage): AgoraRTM.HistoryPage {
-  const list = messages.flatMap(({ position, from, message, serverTs }) => {
+  const list = messages.flatMap(({ position, from, message, serverTs, id }) => {
     if (!message?.body) return [];
     return [
-      { position, userId: from, message: toApplication(message.body), serverReceivedTs: serverTs },
+      {
+        position,
+        userId: from,
+        message: toApplication(message.body),
+        serverReceivedTs: serverTs,
+        messageId: [...id].map((byte) => (byte + 256).toString(16).slice(1)).join(''),
+      },
     ];
   });
-  return next > 0 ? { messages: list, next } : { messages: list };
+  return { messages: list, ...(next > 0 && { next }) };
 }

@@ -1,6 +1,6 @@
 /** Where the client connects to. */
 import { afterEach, describe, expect, it } from 'vitest';
-import { resolveEndpoint } from '../src/endpoint.js';
+import { resolveEndpoints } from '../src/endpoint.js';
 
 const globals = globalThis as unknown as Record<string, unknown>;
 
@@ -22,28 +22,39 @@ describe('an address', () => {
     ['wss://host/', 'wss://host/rtm'],
     ['wss://host/as/it/stands', 'wss://host/as/it/stands'],
   ])('%s → %s', (given, url) => {
-    expect(resolveEndpoint(given)).toEqual({ url });
+    expect(resolveEndpoints(given)).toEqual({ urls: [url] });
   });
 
   it.each([['host'], ['host:80'], ['ftp://host'], ['file:///x'], ['//host'], [5], [{}]])(
     '%s is refused',
     (given) => {
-      expect(resolveEndpoint(given)).toEqual({ problem: expect.any(String) });
+      expect(resolveEndpoints(given)).toEqual({ problem: expect.any(String) });
     },
   );
 });
 
 it('config, then the global, then the environment, then the page', () => {
-  expect(resolveEndpoint(undefined)).toEqual({
+  expect(resolveEndpoints(undefined)).toEqual({
     problem: expect.stringContaining('config.endpoint'),
   });
   globals['location'] = { origin: 'null' };
-  expect(resolveEndpoint(undefined)).toHaveProperty('problem');
+  expect(resolveEndpoints(undefined)).toHaveProperty('problem');
   globals['location'] = { origin: 'https://page' };
-  expect(resolveEndpoint('')).toEqual({ url: 'wss://page/rtm' });
+  expect(resolveEndpoints('')).toEqual({ urls: ['wss://page/rtm'] });
   process.env['TIDINGS_ENDPOINT'] = 'http://environment';
-  expect(resolveEndpoint(undefined)).toEqual({ url: 'ws://environment/rtm' });
+  expect(resolveEndpoints(undefined)).toEqual({ urls: ['ws://environment/rtm'] });
   globals['TIDINGS_ENDPOINT'] = 'http://global';
-  expect(resolveEndpoint(undefined)).toEqual({ url: 'ws://global/rtm' });
-  expect(resolveEndpoint('http://config')).toEqual({ url: 'ws://config/rtm' });
+  expect(resolveEndpoints(undefined)).toEqual({ urls: ['ws://global/rtm'] });
+  expect(resolveEndpoints('http://config')).toEqual({ urls: ['ws://config/rtm'] });
+});
+
+it('several are the nodes of a cluster, in a list or between commas', () => {
+  const urls = ['wss://one/rtm', 'wss://two/rtm'];
+  expect(resolveEndpoints(['https://one', 'https://two', 'https://one/'])).toEqual({ urls });
+  expect(resolveEndpoints('https://one, https://two')).toEqual({ urls });
+  expect(resolveEndpoints(['https://one', 'two'])).toEqual({
+    problem: expect.stringContaining("'two'"),
+  });
+  globals['TIDINGS_ENDPOINT'] = ['https://one', 'https://two'];
+  expect(resolveEndpoints([])).toEqual({ urls });
 });

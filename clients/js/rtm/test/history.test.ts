@@ -12,7 +12,15 @@ const withPage =
   (message, connection) => {
     if (message.is !== 'request' || message.value.call?.is !== 'readHistory')
       return friendly(message, connection);
-    const messages = [{ position: 7, from: 'bob', message: text('hi'), serverTs: 5 }];
+    const id = new Uint8Array([...Array(16).keys()].map((at) => at * 17));
+    const old = {
+      position: 6,
+      from: 'bob',
+      message: text('ho'),
+      serverTs: 4,
+      id: new Uint8Array(),
+    };
+    const messages = [{ ...old, position: 7, message: text('hi'), serverTs: 5, id }, old];
     return [reply(message.value.cseq, { is: 'history', value: { messages, next } })];
   };
 
@@ -29,6 +37,14 @@ describe('a history', () => {
           userId: 'bob',
           message: { text: 'hi', messageType: 'TEXT' },
           serverReceivedTs: 5,
+          messageId: '00112233445566778899aabbccddeeff',
+        },
+        {
+          position: 6,
+          userId: 'bob',
+          message: { text: 'ho', messageType: 'TEXT' },
+          serverReceivedTs: 4,
+          messageId: '',
         },
       ],
       next: 7,

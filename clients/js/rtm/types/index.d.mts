@@ -368,11 +368,12 @@ declare namespace AgoraRTM {
   /** Settings of a client. */
   interface RtmConfig {
     /**
-     * Where the server is: `https://host[:port][/path]`. Default: the global `TIDINGS_ENDPOINT`, else
-     * `<meta name="tidings-endpoint" content="…">`, else `process.env.TIDINGS_ENDPOINT` (of Node, or put there by a
-     * bundler), else the page's own origin.
+     * Where the server is: `https://host[:port][/path]`. Several, in a list or between commas, are the nodes of one
+     * cluster: one is chosen at random, and the next when it cannot be reached or sends its clients away. Default: the
+     * global `TIDINGS_ENDPOINT`, else `<meta name="tidings-endpoint" content="…">`, else `process.env.TIDINGS_ENDPOINT`
+     * (of Node, or put there by a bundler), else the page's own origin.
      */
-    endpoint?: string;
+    endpoint?: string | readonly string[];
     /** Default: warnings and errors. */
     logFilter?: LogFilterType;
     /** Accepted for compatibility: nothing is ever uploaded. */
@@ -421,6 +422,11 @@ declare namespace AgoraRTM {
     message: RtmMessage;
     /** When the server received it. Unix milliseconds. */
     serverReceivedTs: number;
+    /**
+     * Names the message to the operators of the server, 32 hexadecimal digits. Empty if a server
+     * before 0.2 has kept it.
+     */
+    messageId: string;
   }
   /** Part of a history. Not in the original API. */
   interface HistoryPage {

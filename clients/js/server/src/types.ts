@@ -91,7 +91,10 @@ export interface Channel {
 
 /** A message of the history. */
 export interface HistoryMessage {
+  /** Names it, as the answer to `publish` does; its position if a server before 0.2 has kept it. */
   message_id: string;
+  /** Its place in the history, a number that rises. */
+  position?: string;
   from: string;
   channel?: string;
   user?: string;

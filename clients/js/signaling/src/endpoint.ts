@@ -40,7 +40,7 @@ export async function addresses(of: Addresses): Promise<string[]> {
     const found = await ask(base, of);
     if (found.length > 0) return found;
   }
-  return [ownEndpoint(of.appId)];
+  return ownEndpoints(of.appId);
 }
 
 async function ask(base: string, of: Addresses): Promise<string[]> {
@@ -68,19 +68,32 @@ export function urlOf(entry: Entry, proxy?: string): string {
     : `wss://${proxy}/ws/?h=${dashed}&p=${securePort}`;
 }
 
-function ownEndpoint(appId: string): string {
+/** Several, in a list or between commas, are the nodes of one cluster. */
+function ownEndpoints(appId: string): string[] {
   const globals = globalThis as unknown as Globals;
   const origin = globals.location?.origin;
   const given =
     globals.TIDINGS_ENDPOINT ||
     globals.process?.env?.['TIDINGS_ENDPOINT'] ||
     (origin?.startsWith('http') ? origin : undefined);
-  if (typeof given !== 'string') {
+  const all: readonly unknown[] = Array.isArray(given)
+    ? given
+    : typeof given === 'string'
+      ? given.split(',')
+      : [];
+  if (all.length === 0 || !all.every((one) => typeof one === 'string')) {
     throw new Error(
       'no endpoint: set TIDINGS_ENDPOINT to https://host[:port], or call setup_debugging("ap_url", …)',
     );
   }
-  const url = new URL(given);
+  const urls = all.map((one) => legacyUrl(one, appId));
+  // Clients with one list spread over its servers.
+  const first = Math.floor(Math.random() * urls.length);
+  return [...urls.slice(first), ...urls.slice(0, first)];
+}
+
+function legacyUrl(given: string, appId: string): string {
+  const url = new URL(given.trim());
   const scheme = SCHEMES[url.protocol];
   if (scheme === undefined) {
     throw new Error(

@@ -302,6 +302,9 @@ export class Session {
     this.state = LOGGED_IN;
     this.line = String(body['line']);
     this.uid = Number(body['uid']);
+    // The next connection goes to the same server first.
+    const at = (this.#attempt - 1) % this.#urls.length;
+    this.#urls = [...this.#urls.slice(at), ...this.#urls.slice(0, at)];
     this.#attempt = 0;
     this.#send('set_flag', { binary: 1 });
     this.#startPings();

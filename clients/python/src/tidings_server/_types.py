@@ -122,6 +122,7 @@ class _HistoryMessage(TypedDict):
 class HistoryMessage(_HistoryMessage, total=False):
     """A message of the history: ``payload`` of a text, ``payload_base64`` of a raw one."""
 
+    position: str
     channel: str
     user: str
     type: str

@@ -142,10 +142,12 @@ impl Exchange {
         headers: HeaderMap,
         body: Counted,
     ) -> Result<(Response<Incoming>, JoinSet<()>), Cause> {
-        let Access { uri, app_id, .. } = &self.access;
+        let Access {
+            uri, tls, app_id, ..
+        } = &self.access;
         let base = uri.path().trim_end_matches("/rtm");
         let target = format!("{base}/v1/media/{app_id}{path}");
-        let stream = dial(uri).await.map_err(broken)?;
+        let stream = dial(uri, tls).await.map_err(broken)?;
         let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream));
         let (mut sender, connection) = handshake.await.map_err(broken)?;
         let mut tasks = JoinSet::new();

@@ -12,6 +12,7 @@ use tokio_websockets::MaybeTlsStream;
 use tower_service::Service;
 
 use crate::connection::dial;
+use crate::tls::Tls;
 
 /// Opens connections as the client of the wire protocol does.
 #[derive(Clone)]
@@ -27,7 +28,7 @@ impl Service<Uri> for Dial {
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        Box::pin(async move { Ok(Dialed(TokioIo::new(dial(&uri).await?))) })
+        Box::pin(async move { Ok(Dialed(TokioIo::new(dial(&uri, &Tls::default()).await?))) })
     }
 }
 

@@ -7,13 +7,15 @@
 mod nats;
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-pub use self::nats::Nats;
+use self::nats::free_port;
+pub use self::nats::{NATS_VARIABLE, Nats};
 use crate::Failure;
-use crate::program::{Program, Signal};
+use crate::program::{self, Program, Signal};
 use crate::proxy::{Proxy, Targets, Weather};
 
 /// Longest wait until a node that was started serves clients: it first takes a lease.
@@ -59,9 +61,17 @@ impl Cluster {
         let hex: String = (0..32).map(|byte| format!("{byte:02x}")).collect();
         let path = cluster.key.path().join("cluster.key");
         std::fs::write(&path, hex).map_err(Failure::of("no file for the key"))?;
-        for _ in 0..nodes {
-            cluster.nodes.push(None);
+        let servers = cluster.nats.addresses();
+        let mut init = vec!["cluster".to_owned(), "init".to_owned()];
+        init.extend(identity(&path, &servers));
+        // JetStream elects its leader first.
+        let began = Instant::now();
+        while let Err(failure) = tokio::task::block_in_place(|| program::call(&init)) {
+            if began.elapsed() > READY_MAX {
+                return Err(failure);
+            }
         }
+        cluster.nodes.resize_with(nodes, || None);
         for at in 0..nodes {
             cluster.start_node(at).await?;
         }
@@ -96,27 +106,21 @@ impl Cluster {
             targets.push((target, address));
         }
         let key = self.key.path().join("cluster.key");
-        let key = key.to_string_lossy().into_owned();
-        let mut arguments: Vec<String> = [
-            "--cluster-name",
-            "proof",
-            "--cluster-key-file",
-            &key,
-            "--cluster-durability",
-            "relaxed",
-            "--cluster-node-name",
-            &format!("node-{at}"),
-        ]
-        .map(str::to_owned)
-        .into();
-        for link in &links {
-            arguments.push("--cluster-nats".into());
-            arguments.push(format!("nats://{}", link.address()));
-        }
+        let servers: Vec<SocketAddr> = links.iter().map(Proxy::address).collect();
+        let listen = free_port()?;
+        let mut arguments = identity(&key, &servers);
+        arguments.extend([
+            "--cluster-advertise".into(),
+            format!("ws://{listen}"),
+            "--cluster-durability".into(),
+            "relaxed".into(),
+            "--cluster-node-name".into(),
+            format!("node-{at}"),
+        ]);
         let began = Instant::now();
         let program = tokio::task::block_in_place(|| {
             let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-            Program::start(&arguments)
+            Program::start_on(listen, &arguments)
         })?;
         if began.elapsed() > READY_MAX {
             return Err(Failure::new(format!(
@@ -204,4 +208,19 @@ impl Cluster {
             .filter_map(|(at, node)| Some(format!("node {at}:\n{}", node.as_ref()?.program.log())));
         logs.collect()
     }
+}
+
+/// The arguments that say which cluster is meant.
+fn identity(key: &Path, servers: &[SocketAddr]) -> Vec<String> {
+    let mut arguments = vec![
+        "--cluster-name".to_owned(),
+        "proof".to_owned(),
+        "--cluster-key-file".to_owned(),
+        key.to_string_lossy().into_owned(),
+    ];
+    for server in servers {
+        arguments.push("--cluster-nats".into());
+        arguments.push(format!("nats://{server}"));
+    }
+    arguments
 }

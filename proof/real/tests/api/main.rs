@@ -3,6 +3,7 @@
 
 mod apps;
 mod bans;
+mod day;
 mod decisions;
 mod door;
 mod events;

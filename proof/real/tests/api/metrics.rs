@@ -282,6 +282,35 @@ fn refusals_are_counted_by_the_limit_that_was_met() {
 }
 
 #[test]
+fn a_full_quota_of_stored_bytes_is_a_limit_that_was_met() {
+    let world = world(1);
+    let made = Made::by(world);
+    let quota = serde_json::json!({ "settings": { "max_bytes": 1_000 } });
+    expect(&world.call("PATCH", &made.path(""), Some(&quota)), 200);
+    let store = |payload: &str| {
+        let body = serde_json::json!({
+            "users": ["away"], "from": "shop", "payload": payload, "offline": true, "wait": true,
+        });
+        expect(&world.post(&made.path("/publish"), &body), 200)["results"][0].clone()
+    };
+    let fits = store("short");
+    assert!(fits.get("error").is_none(), "{fits}");
+    for _ in 0..2 {
+        let refused = store(&"x".repeat(2_000));
+        let why = refused["error"]["detail"].as_str().expect("a reason");
+        assert!(why.contains("max_bytes is 1000"), "{refused}");
+    }
+    let app = ("app", made.id.as_str());
+    let met = |families: &Families| {
+        let limit = ("limit", "max_bytes");
+        sum(families, "tidings_refused_total", &[app, limit])
+    };
+    wait_for(world, |families| met(families) == 2.0);
+    let stats = expect(&world.get(&made.path("/stats")), 200);
+    assert_eq!(stats["refusals"]["max_bytes"], 2, "{stats}");
+}
+
+#[test]
 fn files_and_calls_of_the_api_are_counted() {
     let world = world(1);
     let made = Made::by(world);

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tidings_client::{Client, ClientEvent, SendOptions};
+use tidings_client::{Client, ClientEvent, HistoryRange, SendOptions};
 
 use crate::office::{Made, MadeKey, expect, expect_problem, until};
 use crate::world::{OTHER, World, each, world};
@@ -105,6 +105,7 @@ fn the_way_of_a_peer_message_is_told_from_its_sender_to_its_receivers_confirmati
                 "accepted alice",
                 "stamped",
                 "given bob",
+                "queued bob",
                 "written bob",
                 "confirmed bob",
                 "answered"
@@ -148,6 +149,7 @@ fn a_stored_message_is_followed_until_it_comes_out_of_the_inbox() {
             steps(&told)[4..],
             [
                 "delivered_from_inbox later",
+                "queued later",
                 "written later",
                 "confirmed later"
             ]
@@ -190,7 +192,8 @@ fn the_way_of_a_channel_message_has_every_member_on_every_hub() {
             let of = steps.filter(|step| step["step"] == name);
             of.map(|step| step["members"].as_u64().unwrap_or(1)).sum()
         };
-        assert_eq!((count("given"), count("written")), (4, 4), "{told}");
+        let counts = ["given", "queued", "written"].map(count);
+        assert_eq!(counts, [4, 4, 4], "{told}");
         let mut confirmed: Vec<_> = (steps(&told).into_iter())
             .filter(|step| step.starts_with("confirmed"))
             .collect();
@@ -218,6 +221,46 @@ fn the_way_of_a_channel_message_has_every_member_on_every_hub() {
     });
 }
 
+// proves: rtm-rest-12-traces
+#[test]
+fn a_user_who_is_followed_is_followed_as_a_member_of_channels_too() {
+    each(async |world: &World| {
+        let made = Made::by(world);
+        let mut clients = Vec::new();
+        for user in ["alice", "bob", "carol", "dave", "erin"] {
+            let (client, events) = made.login(world, user).await;
+            client.channel("room").join().await.expect("joined");
+            clients.push((client, events));
+        }
+        follow(world, &made, &json!({ "user": "erin", "minutes": 1 }));
+        let sent = clients[0].0.channel("room").send("hello").await;
+        sent.expect("the message is sent");
+        let (_, of_erin) = clients.last_mut().expect("erin");
+        let is_it = |event: &ClientEvent| matches!(event, ClientEvent::ChannelMessage { .. });
+        until(of_erin, "the message", is_it).await;
+        let message = newest(world, &made, "&user=erin");
+        assert_eq!(
+            (&message["from"], &message["channel"]),
+            (&json!("alice"), &json!("room"))
+        );
+        let told = way(world, &made, &id_of(&message), "confirmed", true).await;
+        let of_erin: Vec<String> = (steps(&told).into_iter())
+            .filter(|step| step != "answered")
+            .collect();
+        assert_eq!(
+            of_erin,
+            [
+                "ordered",
+                "given erin",
+                "queued erin",
+                "written erin",
+                "confirmed erin"
+            ],
+            "{told}"
+        );
+    });
+}
+
 // proves: rtm-rest-12-traces, rtm-rest-12-publish
 #[test]
 fn answers_name_every_message_also_those_that_are_not_waited_for() {
@@ -237,6 +280,41 @@ fn answers_name_every_message_also_those_that_are_not_waited_for() {
             let told = way(world, &made, &id, "confirmed", true).await;
             assert_eq!(steps(&told)[0], "accepted shop");
         }
+    });
+}
+
+// proves: rtm-rest-12-traces, rtm-rest-12-history
+#[test]
+fn histories_name_messages_as_answers_do() {
+    each(async |world: &World| {
+        let made = Made::by(world);
+        let (alice, _events) = made.login(world, "alice").await;
+        alice.channel("room").join().await.expect("joined");
+        let body = json!({ "channel": "room", "from": "shop", "payload": "one", "store": true });
+        let published = expect(&world.post(&made.path("/publish"), &body), 200);
+        let id = id_of(&published["results"][0]);
+        let options = SendOptions::new().history();
+        let sent = alice.channel("room").send_with("two", options);
+        sent.await.expect("sent");
+        let told = expect(&world.get(&made.path("/history?channel=room")), 200);
+        let items = told["items"].as_array().expect("a list");
+        assert_eq!(
+            (items[0]["message_id"].as_str(), items.len()),
+            (Some(&id[..]), 2)
+        );
+        assert_eq!(items[0]["position"], "1", "{told}");
+        let page = alice.channel("room").history(HistoryRange::default()).await;
+        let page = page.expect("a page");
+        let named: Vec<_> = (page.messages.iter())
+            .map(|message| message.message_id.clone().expect("an id"))
+            .collect();
+        assert_eq!(named, [id, id_of(&items[1])]);
+        // Of two users too.
+        let body = json!({ "users": ["bob"], "from": "shop", "payload": "x", "store": true });
+        let published = expect(&world.post(&made.path("/publish"), &body), 200);
+        let id = id_of(&published["results"][0]);
+        let told = expect(&world.get(&made.path("/history?users=shop,bob")), 200);
+        assert_eq!(told["items"][0]["message_id"], id, "{told}");
     });
 }
 

@@ -20,7 +20,7 @@ fn path(rest: &str) -> String {
 }
 
 /// Targets are on loopback, and are called again soon.
-const LOOPBACK: [&str; 4] = [
+pub(crate) const LOOPBACK: [&str; 4] = [
     "--webhooks-allow",
     "127.0.0.0/8",
     "--webhooks-pause",
@@ -54,14 +54,14 @@ type Received = Arc<Mutex<Vec<(String, Vec<u8>)>>>;
 
 /// A backend: takes requests, and answers as planned, otherwise 200.
 #[derive(Clone)]
-struct Backend {
+pub(crate) struct Backend {
     address: SocketAddr,
     received: Received,
     plan: Arc<Mutex<VecDeque<(u16, Value)>>>,
 }
 
 impl Backend {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let backend = Self {
             address: listener.local_addr().expect("its address"),
@@ -78,7 +78,7 @@ impl Backend {
         backend
     }
 
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}/hook", self.address)
     }
 
@@ -106,7 +106,7 @@ impl Backend {
         }
     }
 
-    fn notices(&self) -> Vec<Value> {
+    pub(crate) fn notices(&self) -> Vec<Value> {
         let received = self.received.lock().expect("the lock");
         let json = |body: &Vec<u8>| serde_json::from_slice(body).expect("JSON");
         received.iter().map(|(_, body)| json(body)).collect()

@@ -3,9 +3,10 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tidings_store::records::{RecordCall, RecordError, Records, Table};
+use tidings_store::records::{RecordCall, RecordError, RecordPage, Records, Table};
 
 use super::looks::Looks;
 
@@ -74,9 +75,10 @@ pub struct Audited {
 /// One page of entries.
 #[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct AuditPage {
-    /// The oldest first.
+    /// In the order that was asked for.
     pub items: Vec<AuditEntry>,
-    /// Where to go on: give it as `after`. Null = these are the newest.
+    /// Where to go on: give it as `after`, or as `before` where the newest come first. Null = there
+    /// are no more.
     pub next: Option<String>,
 }
 
@@ -126,24 +128,50 @@ impl Audit {
         format!("{:020}", at.max(before + 1))
     }
 
-    /// Entries after a cursor.
+    /// Entries after a cursor, the oldest first.
     ///
     /// # Errors
     /// The store cannot be read.
     pub async fn read(&self, after: Option<&str>, limit: u64) -> Result<AuditPage, RecordError> {
-        let after = after.map(|after| bytes::Bytes::copy_from_slice(after.as_bytes()));
-        let limit = usize::try_from(limit.min(PAGE_MAX)).unwrap_or(1);
-        let page = self.records.scan(Table::Audit, "", after, limit).await?;
-        let items: Vec<AuditEntry> = page
+        let scan = self
             .records
-            .iter()
-            .filter_map(|(_, value)| serde_json::from_slice(value).ok())
-            .collect();
-        let next = page
-            .next
-            .map(|key| String::from_utf8_lossy(&key).into_owned());
-        Ok(AuditPage { items, next })
+            .scan(Table::Audit, "", after.map(key), count(limit));
+        Ok(page(scan.await?))
     }
+
+    /// Entries between two cursors, the newest first.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn read_back(
+        &self,
+        (after, before): (Option<&str>, Option<&str>),
+        limit: u64,
+    ) -> Result<AuditPage, RecordError> {
+        let between = (after.map(key), before.map(key));
+        let scan = self.records.scan_back(Table::Audit, between, count(limit));
+        Ok(page(scan.await?))
+    }
+}
+
+fn key(cursor: &str) -> Bytes {
+    Bytes::copy_from_slice(cursor.as_bytes())
+}
+
+fn count(limit: u64) -> usize {
+    usize::try_from(limit.min(PAGE_MAX)).unwrap_or(1)
+}
+
+fn page(page: RecordPage) -> AuditPage {
+    let items: Vec<AuditEntry> = page
+        .records
+        .iter()
+        .filter_map(|(_, value)| serde_json::from_slice(value).ok())
+        .collect();
+    let next = page
+        .next
+        .map(|key| String::from_utf8_lossy(&key).into_owned());
+    AuditPage { items, next }
 }
 
 /// Whether a text has the form of a cursor.
@@ -187,6 +215,20 @@ mod tests {
         let rest = runtime.block_on(audit.read(Some(&next), 3)).expect("read");
         assert_eq!(rest.items.len(), 1);
         assert_eq!(rest.next, None);
+        let mut before = None;
+        let mut newest_first = Vec::new();
+        loop {
+            let page = audit.read_back((None, before.as_deref()), 3);
+            let page = runtime.block_on(page).expect("read");
+            newest_first.extend(page.items.into_iter().map(|entry| entry.action));
+            before = page.next;
+            if before.is_none() {
+                break;
+            }
+        }
+        assert_eq!(newest_first, ["d", "c", "b", "a"]);
+        let since = audit.read_back((Some(&next), None), 3);
+        assert_eq!(runtime.block_on(since).expect("read").items.len(), 1);
     }
 
     #[test]

@@ -27,11 +27,13 @@ pub(super) fn routes() -> Routes {
     Routes::new().route("/api/v1/audit", get(read))
 }
 
-/// Reads who has changed what, the oldest first.
+/// Reads who has changed what, the oldest first or the newest first.
 #[utoipa::path(
     get, path = "/api/v1/audit", tag = "Audit",
     params(
-        ("after" = Option<String>, Query, description = "The `next` of the page before"),
+        ("order" = Option<String>, Query, description = "`asc` (the oldest first) unless given, or `desc` (the newest first)"),
+        ("after" = Option<String>, Query, description = "Only entries after this cursor: the `next` of the page before, the oldest first"),
+        ("before" = Option<String>, Query, description = "Only entries before this cursor: the `next` of the page before, the newest first. With `order=desc` only"),
         ("limit" = Option<u64>, Query, description = "1 to 100"),
     ),
     responses(
@@ -45,16 +47,35 @@ pub(crate) async fn read(
     mut query: Query,
 ) -> Answer {
     principal.must_be_unlimited()?;
-    let after = query.take("after");
+    let is_newest_first = match query.take("order").as_deref() {
+        None | Some("asc") => false,
+        Some("desc") => true,
+        Some(other) => {
+            let shown: String = other.chars().take(80).collect();
+            let detail = format!("{shown:?} is neither asc nor desc");
+            return Err(Fault::invalid("order", detail));
+        }
+    };
+    let (after, before) = (query.take("after"), query.take("before"));
     let limit = query.number("limit", 1, PAGE_MAX)?.unwrap_or(PAGE_MAX);
     query.end()?;
-    if after.as_deref().is_some_and(|after| !is_cursor(after)) {
-        return Err(Fault::invalid(
-            "after",
-            "this is no cursor of the audit log",
-        ));
+    for (name, cursor) in [("after", &after), ("before", &before)] {
+        if cursor.as_deref().is_some_and(|cursor| !is_cursor(cursor)) {
+            return Err(Fault::invalid(name, "this is no cursor of the audit log"));
+        }
     }
-    let page = api.admin().audit.read(after.as_deref(), limit).await?;
+    let audit = &api.admin().audit;
+    let page = match (is_newest_first, before) {
+        (false, None) => audit.read(after.as_deref(), limit).await?,
+        (false, Some(_)) => {
+            let detail = "it says where to go on when the newest come first; add order=desc";
+            return Err(Fault::invalid("before", detail));
+        }
+        (true, before) => {
+            let between = (after.as_deref(), before.as_deref());
+            audit.read_back(between, limit).await?
+        }
+    };
     crate::json(&page)
 }
 

@@ -71,7 +71,7 @@ pub enum Metric {
     Messages,
     /// Their payloads.
     MessageBytes,
-    /// Copies that were given to sessions of receivers: one for each member of a channel, one for each peer message.
+    /// Copies that were given to sessions of receivers: one for each member of a channel, one for each peer message, also out of an inbox. What a receiver is told to have missed afterwards (tidings_gap_total) is among them; what a legacy client is told of its own messages is not.
     Deliveries,
     /// Frames of these copies.
     DeliveredBytes,
@@ -85,7 +85,7 @@ pub enum Metric {
     MessageWriteSeconds,
     /// Calls of clients and backends that a hub answered with an error, by outcome.
     CallErrors,
-    /// What was refused because of a limit: a rate of a user, a quota of the app, a rate of the HTTP API.
+    /// What was refused because of a limit: a rate of a user, a quota of the app (max_bytes for what is stored), a rate of the HTTP API.
     Refused,
     /// Messages and events that a receiver was told to have missed, by cause.
     Gap,
@@ -429,7 +429,7 @@ pub static METRICS: [Row; 75] = [
         kind: Kind::Counter,
         unit: None,
         labels: &["app", "kind"],
-        help: "Copies that were given to sessions of receivers: one for each member of a channel, one for each peer message.",
+        help: "Copies that were given to sessions of receivers: one for each member of a channel, one for each peer message, also out of an inbox. What a receiver is told to have missed afterwards (tidings_gap_total) is among them; what a legacy client is told of its own messages is not.",
     },
     Row {
         metric: Metric::DeliveredBytes,
@@ -485,7 +485,7 @@ pub static METRICS: [Row; 75] = [
         kind: Kind::Counter,
         unit: None,
         labels: &["app", "limit"],
-        help: "What was refused because of a limit: a rate of a user, a quota of the app, a rate of the HTTP API.",
+        help: "What was refused because of a limit: a rate of a user, a quota of the app (max_bytes for what is stored), a rate of the HTTP API.",
     },
     Row {
         metric: Metric::Gap,

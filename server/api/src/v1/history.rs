@@ -4,6 +4,7 @@ use axum::extract::State;
 use serde_json::{Value, json as value};
 use tidings_hub::ids::{ChannelKey, UserKey};
 use tidings_hub::store_ops::{Conversation, HistoryMessage, ReadOrder};
+use tidings_wire::hex;
 
 use super::lists::{LIMIT_MAX, Page, bad_cursor};
 use crate::admin::looked;
@@ -100,7 +101,11 @@ pub(crate) async fn get(State(api): State<Shared>, caller: Caller, mut query: Qu
 
 fn shown(which: &Which, message: &HistoryMessage) -> Value {
     let mut fields = content(&message.body);
-    fields.insert("message_id".into(), value!(message.position.to_string()));
+    let position = message.position.to_string();
+    // Those that an older program has kept have no other name.
+    let id = message.id().map_or(position.clone(), |id| hex(&id.0));
+    fields.insert("message_id".into(), value!(id));
+    fields.insert("position".into(), value!(position));
     fields.insert("from".into(), value!(message.from));
     fields.insert("at_ms".into(), value!(message.server_ts));
     match (&which.channel, &which.conversation) {

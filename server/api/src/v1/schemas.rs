@@ -74,7 +74,11 @@ pub(crate) struct Presence {
 #[derive(ToSchema)]
 #[allow(dead_code, reason = "only its schema is used")]
 pub(crate) struct StoredMessage {
+    /// Names it, as the answer to `publish`, events and traces do. Of a message in a history that a
+    /// server before 0.2 has kept: its position.
     message_id: String,
+    /// Of a message in a history: its place, a number that rises.
+    position: Option<String>,
     from: String,
     /// The channel that it went to.
     channel: Option<String>,

@@ -32,7 +32,8 @@ pub(crate) struct Followed {
     /// Names it, also for `DELETE`.
     id: String,
     app: String,
-    /// Only what this user sends, and messages from users to this one.
+    /// Only what this user sends, messages from users to this one, and what this one is given of
+    /// channels.
     #[serde(skip_serializing_if = "Option::is_none")]
     user: Option<String>,
     /// Only messages to this channel.
@@ -58,7 +59,8 @@ impl Followed {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewTrace {
-    /// Only what this user sends, and messages from users to this one.
+    /// Only what this user sends, messages from users to this one, and what this one is given of
+    /// channels.
     user: Option<String>,
     /// Only messages to this channel.
     channel: Option<String>,
@@ -240,7 +242,7 @@ impl Message {
     get, path = "/api/v1/apps/{app}/traces/messages", tag = "Tracing",
     params(
         ("app" = String, Path, description = "App id"),
-        ("user" = Option<String>, Query, description = "Only those from or to this user"),
+        ("user" = Option<String>, Query, description = "Only those from or to this user, and those of channels that were followed for this user"),
         ("channel" = Option<String>, Query, description = "Only those to this channel"),
         ("limit" = Option<u64>, Query, description = "1 to 100"),
     ),
@@ -289,7 +291,7 @@ pub(crate) struct Step {
     /// When, Unix milliseconds.
     at_ms: u64,
     /// `accepted`, `stamped`, `refused`, `waiting`, `ordered`, `stored`, `delivered_from_inbox`,
-    /// `given`, `written`, `confirmed`, `gap`, `dropped` or `answered`.
+    /// `given`, `queued`, `written`, `confirmed`, `gap`, `dropped` or `answered`.
     step: &'static str,
     /// The hub that has done it.
     hub: u16,
@@ -320,7 +322,8 @@ pub(crate) struct Way {
     channel: Option<String>,
     /// In the order in which they happened.
     steps: Vec<Step>,
-    /// Its sender is answered, and no client and no store operation is waited for.
+    /// Its sender is answered, as far as what it did is followed, and no client and no store
+    /// operation is waited for.
     complete: bool,
 }
 
@@ -376,6 +379,11 @@ fn way(parts: &[Option<Box<TracedMessage>>]) -> Option<Way> {
         .zip(parts)
         .map(|(hub, part)| (hub, part.iter().flat_map(|part| &part.steps).collect()))
         .collect();
+    // A channel message that is followed for one of its receivers: what its sender does is not.
+    let has_sender = known().any(|part| {
+        let kinds = part.steps.iter().map(|step| step.kind);
+        part.is_answered || kinds.into_iter().any(|kind| kind == StepKind::Accepted)
+    });
     let mut steps = Vec::new();
     let mut has_order = false;
     // Order: by time; at one time as a message goes, but never against a hub's own order.
@@ -405,7 +413,8 @@ fn way(parts: &[Option<Box<TracedMessage>>]) -> Option<Way> {
         user: named.user,
         channel: named.channel,
         steps,
-        complete: known().any(|part| part.is_answered) && !known().any(|part| part.is_waiting),
+        complete: (!has_sender || known().any(|part| part.is_answered))
+            && !known().any(|part| part.is_waiting),
     })
 }
 
@@ -463,6 +472,12 @@ mod tests {
         for (is_waiting, is_answered) in [(true, true), (false, false)] {
             let way = way(&[Some(part(&steps, is_waiting, is_answered))]);
             assert!(!way.expect("it is known").complete);
+        }
+        // Followed for a member of the channel alone: nobody has looked at its sender.
+        let received = [(1, StepKind::Ordered), (1, StepKind::Given)];
+        for is_waiting in [true, false] {
+            let way = way(&[Some(part(&received, is_waiting, false))]);
+            assert_eq!(way.expect("it is known").complete, !is_waiting);
         }
         assert!(super::way(&[None, None]).is_none());
     }

@@ -8,147 +8,25 @@
 //! The new hub says that the session is a member before it asks; the old one says that it is none
 //! a while after it has given it. So nobody sees the user leave.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tidings_wire::frame::encode_server;
 use tidings_wire::limits::MEMBER_EVENTS_MAX;
-use tidings_wire::names::UserId;
-use tidings_wire::proto::server_message::Kind;
-use tidings_wire::proto::{Gap, GapCause, MemberCount, MemberJoined, MemberLeft, gap};
 
-use crate::bus_ops::{BusOp, ForOthers, Publication, Question, Topic};
+use crate::bus_ops::{BusOp, Publication, Question, Topic};
+use crate::channels::kept::{Departure, Kept, Word};
 use crate::channels::members::Change;
+use crate::channels::rest::Rest;
 use crate::channels::state::{ChannelAsk, Channels, Own, Published};
 use crate::ids::{ChannelKey, SessionId, SessionKey, UserKey};
 use crate::io::{Effect, Sink};
 use crate::kernel::Kernel;
-use crate::kernel::maps::{Map, SeededHasher};
 use crate::kernel::outbox::Source;
-use crate::kernel::session::Session;
-use crate::snapshot::record::{MovedChannelRecord, SenderRecord};
-
-/// What a session may have missed that is on its way is not older than this, in milliseconds:
-/// longer than a publication takes to the slowest of the nodes.
-const RECENT_MS: u64 = 10_000;
+use crate::snapshot::record::MovedChannelRecord;
 
 /// How long after a session was given its hub says that it is no member any more, in milliseconds:
 /// until then the new hub's word that it is one has reached everybody.
 const DEPART_MS: u64 = 2_000;
-
-/// Words kept for one session that is on its way. Beyond it the oldest are a gap.
-const WORDS_MAX: usize = 4_096;
-
-/// What members of a channel are told while a session is on its way here.
-#[derive(Debug, Clone)]
-pub(crate) enum Word {
-    /// A message, named by its sender and that one's number.
-    Message((SessionId, u64), Bytes),
-    /// Attributes of this revision.
-    Attributes(u64, Bytes, ForOthers),
-    /// A member has come or gone.
-    Change(Change),
-    /// Something was missed: the gap that says so.
-    Gap(Bytes),
-}
-
-/// What is kept of one channel for one session.
-#[derive(Debug, Default)]
-struct Kept {
-    /// Bound: `WORDS_MAX`.
-    words: VecDeque<Word>,
-    /// Messages that had no room.
-    lost: u64,
-}
-
-/// The latest messages of a channel, by sender: (number, when it was told, in monotonic
-/// milliseconds).
-#[derive(Debug)]
-struct Recent {
-    senders: Map<SessionId, (u64, u64)>,
-    /// How many were left when it was last looked through.
-    left: usize,
-}
-
-/// A member that has moved on.
-#[derive(Debug)]
-struct Departure {
-    due_ms: u64,
-    channel: ChannelKey,
-    user: UserKey,
-    session: SessionId,
-}
-
-/// Nothing of it is used on a node that is alone.
-#[derive(Debug)]
-pub(crate) struct ChannelMoves {
-    /// By channel and session that is on its way. Bound: sessions on their way.
-    awaited: Map<ChannelKey, Vec<(SessionId, Kept)>>,
-    /// Bound: senders of the last `RECENT_MS`, and as many again.
-    recent: Map<ChannelKey, Recent>,
-    /// In the order of their time.
-    departures: VecDeque<Departure>,
-    hasher: SeededHasher,
-}
-
-impl ChannelMoves {
-    pub(crate) fn new(hasher: SeededHasher) -> Self {
-        Self {
-            awaited: hasher.map(),
-            recent: hasher.map(),
-            departures: VecDeque::new(),
-            hasher,
-        }
-    }
-
-    /// Whether a session is on its way here.
-    pub(crate) fn is_awaited(&self) -> bool {
-        !self.awaited.is_empty()
-    }
-
-    /// Whether a session has moved on a moment ago.
-    pub(crate) fn has_departed(&self) -> bool {
-        !self.departures.is_empty()
-    }
-
-    /// Keeps what members are told for those who are on their way.
-    pub(crate) fn hold(&mut self, key: &ChannelKey, word: Word) {
-        for (_, kept) in self.awaited.get_mut(key).into_iter().flatten() {
-            kept.words.push_back(word.clone());
-            if kept.words.len() > WORDS_MAX {
-                let oldest = kept.words.pop_front();
-                kept.lost += u64::from(matches!(oldest, Some(Word::Message(..))));
-            }
-        }
-    }
-
-    /// The channel is not known here any more.
-    pub(crate) fn forget(&mut self, key: &ChannelKey) {
-        debug_assert!(
-            !self.awaited.contains_key(key),
-            "a channel is forgotten that a session needs"
-        );
-        if !self.recent.is_empty() {
-            self.recent.remove(key);
-        }
-    }
-
-    /// Words of the last seconds, by sender.
-    fn recent_of(&self, key: &ChannelKey, now_ms: u64) -> Vec<SenderRecord> {
-        let senders = self.recent.get(key).into_iter();
-        let senders = senders.flat_map(|recent| &recent.senders);
-        let senders = senders.filter(|(_, (_, at_ms))| at_ms + RECENT_MS >= now_ms);
-        let record = |(sender, (cseq, _)): (&SessionId, &(u64, u64))| SenderRecord {
-            session: sender.0.to_vec(),
-            cseq: *cseq,
-        };
-        let mut senders: Vec<SenderRecord> = senders.map(record).collect();
-        // Order: sorted, because the map's order would reach the answer.
-        senders.sort_unstable_by(|a, b| a.session.cmp(&b.session));
-        senders
-    }
-}
 
 impl Channels {
     /// A message has its place in the order here.
@@ -159,23 +37,8 @@ impl Channels {
         frame: &Bytes,
         kernel: &Kernel,
     ) {
-        let now_ms = kernel.now.mono_ms;
         let moves = &mut self.moves;
-        if !moves.recent.contains_key(key) {
-            let senders = moves.hasher.map();
-            let recent = Recent { senders, left: 0 };
-            moves.recent.insert(key.clone(), recent);
-        }
-        if let Some(recent) = moves.recent.get_mut(key) {
-            let entry = recent.senders.entry(sender).or_default();
-            *entry = (entry.0.max(cseq), now_ms);
-            if recent.senders.len() > 2 * recent.left + 16 {
-                recent
-                    .senders
-                    .retain(|_, (_, at_ms)| *at_ms + RECENT_MS >= now_ms);
-                recent.left = recent.senders.len();
-            }
-        }
+        moves.note(key, (sender, cseq), kernel.now.mono_ms);
         if moves.is_awaited() {
             let word = Word::Message((sender, cseq), frame.clone());
             moves.hold(key, word);
@@ -427,143 +290,5 @@ impl Channels {
         let change = Change::Left(user.user.clone());
         self.publish_moved(&channel, (&user, session), change, out);
         self.release_channel(&channel, out);
-    }
-}
-
-/// What a session is told of a channel that it was not told at its old hub.
-struct Rest<'a> {
-    session: SessionId,
-    /// Its own coming and going is not told to a user.
-    user: UserId,
-    knows_library_types: bool,
-    told: &'a MovedChannelRecord,
-    /// Members as they are here.
-    now: Vec<UserId>,
-    /// Members as the session knows them; `None` = there are too many for events.
-    known: Option<Vec<UserId>>,
-    frames: Vec<Bytes>,
-}
-
-impl<'a> Rest<'a> {
-    fn new(session: &Session, told: &'a MovedChannelRecord, now: Vec<UserId>) -> Self {
-        let max = MEMBER_EVENTS_MAX;
-        let has_events = told.count <= max as u64 && now.len() <= max;
-        let parse =
-            |name: &String| UserId::parse_by(tidings_wire::names::NameRule::Wide, name).ok();
-        Self {
-            session: session.id,
-            user: session.user.user.clone(),
-            knows_library_types: session.traits.knows_library_types,
-            told,
-            now,
-            known: has_events.then(|| told.members.iter().filter_map(parse).collect()),
-            frames: Vec::new(),
-        }
-    }
-
-    fn frames(&mut self, kept: Kept, revision: u64) -> Vec<Bytes> {
-        // Whoever was a member when words began to be kept is told before the first of them.
-        let first_of = |user: &UserId| {
-            kept.words.iter().find_map(|word| match word {
-                Word::Change(change) if user_of(change) == user => Some(change),
-                _ => None,
-            })
-        };
-        let mut before: Vec<UserId> = (self.now.iter())
-            .filter(|user| !matches!(first_of(user), Some(Change::Joined(_))))
-            .cloned()
-            .collect();
-        before.extend(kept.words.iter().filter_map(|word| match word {
-            Word::Change(Change::Left(user)) if matches!(first_of(user), Some(Change::Left(_))) => {
-                Some(user.clone())
-            }
-            _ => None,
-        }));
-        for user in before {
-            self.tell(&Change::Joined(user));
-        }
-        if kept.lost > 0 {
-            self.frames.push(encode_server(Kind::Gap(Gap {
-                cause: GapCause::BufferOverflow.into(),
-                missed: kept.lost,
-                source: Some(gap::Source::Channel(self.told.channel.clone())),
-            })));
-        }
-        for word in kept.words {
-            self.word(word, revision);
-        }
-        let now = std::mem::take(&mut self.now);
-        for user in self.known.clone().unwrap_or_default() {
-            if !now.contains(&user) {
-                self.tell(&Change::Left(user));
-            }
-        }
-        for user in &now {
-            self.tell(&Change::Joined(user.clone()));
-        }
-        if self.told.count != now.len() as u64 {
-            self.frames
-                .push(encode_server(Kind::MemberCount(MemberCount {
-                    channel: self.told.channel.clone(),
-                    count: u32::try_from(now.len()).unwrap_or(u32::MAX),
-                })));
-        }
-        std::mem::take(&mut self.frames)
-    }
-
-    fn word(&mut self, word: Word, revision: u64) {
-        match word {
-            Word::Message((sender, cseq), frame) => {
-                let mut senders = self.told.senders.iter();
-                let had = senders.find(|known| known.session == sender.0);
-                if sender != self.session && had.is_none_or(|had| had.cseq < cseq) {
-                    self.frames.push(frame);
-                }
-            }
-            Word::Attributes(of, frame, others) if of > self.told.attributes_revision => {
-                debug_assert!(of <= revision, "attributes that were not told");
-                match others {
-                    _ if self.knows_library_types => self.frames.push(frame),
-                    ForOthers::Same => self.frames.push(frame),
-                    ForOthers::Frame(frame) => self.frames.push(frame),
-                    ForOthers::Nothing => {}
-                }
-            }
-            Word::Attributes(..) => {}
-            Word::Change(change) => self.tell(&change),
-            Word::Gap(frame) => self.frames.push(frame),
-        }
-    }
-
-    /// Tells a change of the members, if it is one to the session.
-    fn tell(&mut self, change: &Change) {
-        let Some(known) = &mut self.known else {
-            // Too many are members.
-            return;
-        };
-        let user = user_of(change);
-        let at = known.iter().position(|of| of == user);
-        let channel = self.told.channel.clone();
-        let user_id = user.to_string();
-        let kind = match (change, at) {
-            (Change::Joined(_), None) => {
-                known.push(user.clone());
-                Kind::MemberJoined(MemberJoined { channel, user_id })
-            }
-            (Change::Left(_), Some(at)) => {
-                known.swap_remove(at);
-                Kind::MemberLeft(MemberLeft { channel, user_id })
-            }
-            _ => return,
-        };
-        if *user != self.user {
-            self.frames.push(encode_server(kind));
-        }
-    }
-}
-
-fn user_of(change: &Change) -> &UserId {
-    match change {
-        Change::Joined(user) | Change::Left(user) => user,
     }
 }

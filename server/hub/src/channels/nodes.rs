@@ -11,8 +11,8 @@ use tidings_wire::proto::server_message::Kind;
 use tidings_wire::proto::{Gap, GapCause, gap};
 
 use crate::bus_ops::{Answer, Asker, Progress, Question, Topic};
+use crate::channels::kept::Word;
 use crate::channels::members::Missing;
-use crate::channels::moves::Word;
 use crate::channels::state::{ChannelAsk, Channels, Held, Refresh, Sync, stamp};
 use crate::ids::{ChannelKey, HubId};
 use crate::io::Sink;
@@ -161,6 +161,10 @@ impl Channels {
             return;
         };
         let own = kernel.config.id;
+        debug_assert!(
+            told.iter().all(|hub| !hub.origin.is_lost()),
+            "a hub speaks that does not exist"
+        );
         let others = told.iter().filter(|hub| hub.origin.node != own.node);
         let is_behind =
             |hub: &&Progress| channel.members.progress_of(hub.origin) < (hub.epoch, hub.seq);
@@ -242,6 +246,7 @@ impl Channels {
 
     /// Members of a lost node that are not back on another one leave.
     pub(crate) fn end_lost(&mut self, stands_for: HubId, kernel: &mut Kernel, out: &mut dyn Sink) {
+        debug_assert!(stands_for.is_lost(), "the members of a node that lives");
         let mut keys: Vec<ChannelKey> = self.known.keys().cloned().collect();
         // Order: sorted, because the map's order would reach the effects.
         keys.sort_unstable();

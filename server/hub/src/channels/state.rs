@@ -9,8 +9,8 @@ use tidings_wire::limits::MEMBER_COUNTS_PER_CALL_MAX;
 use tidings_wire::proto::MemberCount;
 
 use crate::bus_ops::{Progress, Publication, Question, Topic};
+use crate::channels::kept::ChannelMoves;
 use crate::channels::members::{Members, Stamp};
-use crate::channels::moves::ChannelMoves;
 use crate::ids::{ChannelKey, HubId, SessionId, SessionKey};
 use crate::io::Sink;
 use crate::kernel::Kernel;
@@ -326,6 +326,10 @@ impl Channels {
             self.gathers.len() as u64 <= self.gather_count,
             "a gather without a name"
         );
+        self.moves.assert_consistent(|key| {
+            let channel = self.known.get(key)?;
+            Some(channel.holds)
+        });
         let is_asked = |refresh: &&Refresh| refresh.asked.is_some();
         let refreshes = self.refreshes.values().filter(is_asked).count();
         let is_progress = |ask: &&ChannelAsk| matches!(ask, ChannelAsk::Progress(_));

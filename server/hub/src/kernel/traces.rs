@@ -16,7 +16,7 @@ use tidings_wire::limits::{
 };
 use tidings_wire::names::{AppId, ChannelName, UserId};
 
-use crate::ids::{MessageId, SessionKey};
+use crate::ids::{ConnectionId, MessageId, SessionKey};
 use crate::kernel::maps::{NumberMap, number_map};
 use crate::traces::{StepKind, Trace, TraceId, TraceStep, TracedEntry, TracedMessage, TracedTo};
 
@@ -38,6 +38,9 @@ pub(crate) struct Traces {
     /// Bound: `TRACE_WAITS_MAX`; of further ones no confirmation is noted.
     waits: BTreeMap<SessionKey, VecDeque<Wait>>,
     wait_count: usize,
+    /// Frames of followed messages that were queued for connections, in this order. Bound:
+    /// `TRACE_WAITS_MAX`; of further ones it is not noted when they are written.
+    writes: Vec<Write>,
     /// Store operations with followed messages. Bound: the operations under way.
     stores: NumberMap<Storing>,
     /// Callers outside who are about to send something that is followed. Bound: the open calls.
@@ -70,6 +73,18 @@ struct Noted {
     /// Clients and store operations that are waited for.
     waiting: usize,
     is_answered: bool,
+    /// Members of its channel that a trace follows. Bound: the traces of an app.
+    receivers: Vec<UserId>,
+}
+
+/// A frame of which it is noted when it is written.
+#[derive(Debug)]
+pub(super) struct Write {
+    pub(super) connection: ConnectionId,
+    pub(super) app: AppId,
+    pub(super) id: MessageId,
+    /// For whom; `None` = one of many, who are counted.
+    pub(super) user: Option<UserId>,
 }
 
 /// A frame of which the confirmation is noted.
@@ -96,6 +111,7 @@ impl Traces {
             apps: BTreeMap::new(),
             waits: BTreeMap::new(),
             wait_count: 0,
+            writes: Vec::new(),
             stores: number_map(),
             attempts: number_map(),
             sweep_ms: 0,
@@ -105,6 +121,27 @@ impl Traces {
     /// Whether confirmations are waited for.
     pub(crate) fn has_waits(&self) -> bool {
         !self.waits.is_empty()
+    }
+
+    /// Connections with frames of which it is not known yet that they are written.
+    pub(crate) fn unwritten(&self) -> impl Iterator<Item = ConnectionId> {
+        self.writes.iter().map(|write| write.connection)
+    }
+
+    /// Notes later when a frame is written.
+    fn wait_for_write(&mut self, write: Write) {
+        if self.writes.len() < TRACE_WAITS_MAX {
+            self.writes.push(write);
+        }
+    }
+
+    /// Takes the frames of connections for which `is_meant` says so.
+    fn take_writes(&mut self, is_meant: impl Fn(&Write) -> bool) -> Vec<Write> {
+        let (taken, left) = std::mem::take(&mut self.writes)
+            .into_iter()
+            .partition(|write| is_meant(write));
+        self.writes = left;
+        taken
     }
 
     /// Follows messages from now on. Returns whether there was room for it.
@@ -171,9 +208,13 @@ impl Traces {
             return Vec::new();
         };
         let newest = traces.order.iter().rev();
-        let entries = newest.filter_map(|id| Some(&traces.messages.get(id)?.entry));
-        let fitting = entries.filter(|entry| entry.fits(user, channel));
-        fitting.take(limit).cloned().collect()
+        let noted = newest.filter_map(|id| traces.messages.get(id));
+        let fitting = noted.filter(|noted| {
+            let is_given = user.is_some_and(|user| noted.receivers.contains(user));
+            noted.entry.fits(user.filter(|_| !is_given), channel)
+        });
+        let entries = fitting.map(|noted| noted.entry.clone());
+        entries.take(limit).collect()
     }
 
     /// What was noted of a message.
@@ -213,6 +254,18 @@ impl Traces {
         })
     }
 
+    /// Users who are followed by themselves, and for that whatever they are given of a channel.
+    fn receivers(&self, app: &AppId, channel: &ChannelName, stamp_ms: u64) -> Vec<UserId> {
+        let traces = self.apps.get(app).map(|traces| &traces.traces[..]);
+        let traces = traces.unwrap_or_default().iter();
+        let mut users: Vec<UserId> = traces
+            .filter_map(|trace| trace.receiver(channel, stamp_ms).cloned())
+            .collect();
+        users.sort();
+        users.dedup();
+        users
+    }
+
     /// Begins to note something of a message, unless that was begun.
     fn open(&mut self, app: &AppId, entry: TracedEntry) {
         let Some(traces) = self.apps.get_mut(app) else {
@@ -232,6 +285,7 @@ impl Traces {
             bytes: MESSAGE_BYTES,
             waiting: 0,
             is_answered: false,
+            receivers: Vec::new(),
         };
         traces.messages.insert(id, noted);
         traces.order.push_back(id);
@@ -341,6 +395,7 @@ impl Traces {
             // Nobody looks for these any more.
             self.stores.clear();
             self.attempts.clear();
+            self.writes.clear();
         }
     }
 }
@@ -406,9 +461,12 @@ impl Traces {
             );
         }
         assert!(
-            self.is_on || self.stores.is_empty() && self.attempts.is_empty(),
+            self.is_on
+                || self.stores.is_empty() && self.attempts.is_empty() && self.writes.is_empty(),
             "something is looked for that nobody finds"
         );
+        let writes = self.writes.len();
+        assert!(writes <= TRACE_WAITS_MAX, "too many writes are followed");
         let waits = self.waits.values().map(VecDeque::len).sum::<usize>();
         assert_eq!(waits, self.wait_count, "frames are not counted");
         assert!(waits <= TRACE_WAITS_MAX, "too many frames are followed");

@@ -33,7 +33,7 @@ impl Hub {
         };
         let key = self.kernel.find_session(user, |it| it.id == session);
         let Some(found) = key.and_then(|key| self.kernel.sessions.get(key)) else {
-            let given = self.moves.given.get(&session);
+            let given = self.logins.moves.given.get(&session);
             return Err(match given.filter(|given| fits(&given.secrets)) {
                 Some(_) => NotGiven::Elsewhere,
                 None => NotGiven::Unknown,
@@ -86,11 +86,14 @@ impl Hub {
         match self.session_to_give(user, session, secret) {
             Ok(key) => {
                 self.kernel.detach(key, Some(CloseCode::Superseded), out);
-                self.moves.departing.retain(|one| one.key != key);
-                self.moves.departing.push(Departing { key, asker, taker });
+                self.logins.moves.departing.retain(|one| one.key != key);
+                self.logins
+                    .moves
+                    .departing
+                    .push(Departing { key, asker, taker });
             }
             Err(why) => {
-                let given = self.moves.given.get(&session);
+                let given = self.logins.moves.given.get(&session);
                 let copy = given.filter(|given| given.taker == taker && why == NotGiven::Elsewhere);
                 let answer = match copy {
                     Some(given) => Answer::Given(given.record.clone()),
@@ -194,25 +197,31 @@ impl Hub {
         let due_ms = self.kernel.now.mono_ms + COPY_MS;
         let timer = Timer::Given(Box::new(user.clone()), id);
         self.kernel.timers.set(due_ms, timer);
-        self.moves.given_bytes += record.len();
+        self.logins.moves.given_bytes += record.len();
         let given = Given {
             user,
             taker,
             secrets,
             record,
         };
-        if let Some(before) = self.moves.given.insert(id, given) {
-            self.moves.given_bytes -= before.record.len();
+        if let Some(before) = self.logins.moves.given.insert(id, given) {
+            self.logins.moves.given_bytes -= before.record.len();
         }
-        while self.moves.given_bytes > COPIES_BYTES_MAX
-            && let Some((_, dropped)) = self.moves.given.pop_first()
+        while self.logins.moves.given_bytes > COPIES_BYTES_MAX
+            && let Some((_, dropped)) = self.logins.moves.given.pop_first()
         {
-            self.moves.given_bytes -= dropped.record.len();
+            self.logins.moves.given_bytes -= dropped.record.len();
         }
     }
 
     /// Nobody asks for a copy any more.
     pub(crate) fn drop_copy(&mut self, user: &UserKey, id: SessionId, out: &mut dyn Sink) {
+        debug_assert!(
+            !self.logins.moves.given.contains_key(&id)
+                || self.kernel.find_session(user, |it| it.id == id).is_none()
+                || self.kernel.is_in_cluster(),
+            "a copy on a node that is alone"
+        );
         let counted = self.kernel.moves.given.get_mut(user);
         let Some(count) = counted else {
             debug_assert!(false, "a copy that was not counted");
@@ -221,8 +230,8 @@ impl Hub {
         *count -= 1;
         if *count == 0 {
             self.kernel.moves.given.remove(user);
-            if let Some(given) = self.moves.given.remove(&id) {
-                self.moves.given_bytes -= given.record.len();
+            if let Some(given) = self.logins.moves.given.remove(&id) {
+                self.logins.moves.given_bytes -= given.record.len();
             }
             self.leave_user_topic(user, out);
         }

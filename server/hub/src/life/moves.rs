@@ -21,10 +21,10 @@ use crate::invitations::state::Invitations;
 use crate::io::{Effect, Sink};
 use crate::kernel::Kernel;
 use crate::kernel::asks::{AskRule, AskTag, Hangs, Outcome as Asked, Settled};
-use crate::kernel::maps::{NumberMap, number_map};
+use crate::kernel::maps::NumberMap;
 use crate::kernel::session::Session;
 use crate::kernel::timers::Timer;
-use crate::kernel::users::Stage;
+use crate::kernel::users::{HELD_PARCELS_MAX, Stage};
 use crate::life::moved::{Arrival, decode_moved};
 use crate::peers::slot::Origin;
 use crate::store_ops::events::EventKind;
@@ -62,7 +62,7 @@ static GIVE: AskRule = AskRule {
 };
 
 /// Sessions that move. Empty on a node that is alone.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Moves {
     /// On their way here. Bound: `TAKINGS_MAX`.
     takings: BTreeMap<SessionId, Taking>,
@@ -80,6 +80,8 @@ pub(crate) struct Moves {
 #[derive(Debug)]
 struct Taking {
     user: UserKey,
+    /// The node from which it comes.
+    node: u16,
     /// The connection over which its client has come, and when that was opened.
     opened: (ConnectionId, u64),
     resume: Resume,
@@ -131,16 +133,6 @@ enum Why {
 }
 
 impl Moves {
-    pub(crate) fn new() -> Self {
-        Self {
-            takings: BTreeMap::new(),
-            asks: number_map(),
-            departing: Vec::new(),
-            given: BTreeMap::new(),
-            given_bytes: 0,
-        }
-    }
-
     /// Whether a session waits for something that may have happened by now.
     pub(crate) fn is_waiting(&self) -> bool {
         !self.takings.is_empty() || !self.departing.is_empty()
@@ -164,10 +156,14 @@ impl Hub {
         &mut self,
         opened: (ConnectionId, u64),
         resume: Resume,
-        (user, session): (UserKey, SessionId),
+        (user, session, old): (UserKey, SessionId, HubId),
         out: &mut dyn Sink,
     ) {
-        if let Some(taking) = self.moves.takings.get_mut(&session) {
+        debug_assert_ne!(
+            old.node, self.kernel.config.id.node,
+            "within a node the connection moves"
+        );
+        if let Some(taking) = self.logins.moves.takings.get_mut(&session) {
             // Its client has come once more before it was there.
             taking.resume = resume;
             let (before, _) = std::mem::replace(&mut taking.opened, opened);
@@ -176,11 +172,11 @@ impl Hub {
         let (connection, _) = opened;
         let is_of_user = |taking: &Taking| taking.user == user;
         let is_here = self.kernel.users.contains_key(&user);
-        if is_here || self.moves.takings.values().any(is_of_user) {
+        if is_here || self.logins.moves.takings.values().any(is_of_user) {
             // A later login of its user is under way, or another session of it is.
             return self.refuse_resume(connection, Outcome::UnknownSession, out);
         }
-        if self.moves.takings.len() >= TAKINGS_MAX || self.is_draining {
+        if self.logins.moves.takings.len() >= TAKINGS_MAX || self.is_draining {
             return self.drop_connection(connection, Some(CloseCode::GoingAway), out);
         }
         let topic = Topic::User(user.clone());
@@ -188,6 +184,7 @@ impl Hub {
         self.kernel.moves.arriving.insert(user.clone(), Vec::new());
         let taking = Taking {
             user,
+            node: old.node,
             opened,
             resume,
             step: Step::Topics,
@@ -196,12 +193,12 @@ impl Hub {
             words: Vec::new(),
             tries: 0,
         };
-        self.moves.takings.insert(session, taking);
+        self.logins.moves.takings.insert(session, taking);
         self.ask_to_move(session, out);
     }
 
     fn ask_to_move(&mut self, session: SessionId, out: &mut dyn Sink) {
-        let Some(taking) = self.moves.takings.get_mut(&session) else {
+        let Some(taking) = self.logins.moves.takings.get_mut(&session) else {
             debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
@@ -216,16 +213,16 @@ impl Hub {
         };
         let topic = Topic::User(taking.user.clone());
         let number = self.kernel.ask(topic, question, &GIVE, out);
-        self.moves.asks.insert(number, session);
+        self.logins.moves.asks.insert(number, session);
     }
 
     /// A question of ours is settled.
     pub(crate) fn finish_move_ask(&mut self, settled: Settled, out: &mut dyn Sink) {
-        let Some(session) = self.moves.asks.remove(&settled.number) else {
+        let Some(session) = self.logins.moves.asks.remove(&settled.number) else {
             debug_assert!(false, "a session that nobody has asked for");
             return;
         };
-        let Some(taking) = self.moves.takings.get_mut(&session) else {
+        let Some(taking) = self.logins.moves.takings.get_mut(&session) else {
             // Its user has logged in again.
             return;
         };
@@ -260,7 +257,7 @@ impl Hub {
         is_here: bool,
         out: &mut dyn Sink,
     ) {
-        let Some(taking) = self.moves.takings.get_mut(&session) else {
+        let Some(taking) = self.logins.moves.takings.get_mut(&session) else {
             debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
@@ -282,9 +279,9 @@ impl Hub {
 
     /// Goes on with sessions that wait for something in this hub.
     pub(crate) fn go_on_with_moves(&mut self, out: &mut dyn Sink) {
-        let sessions: Vec<SessionId> = self.moves.takings.keys().copied().collect();
+        let sessions: Vec<SessionId> = self.logins.moves.takings.keys().copied().collect();
         for session in sessions {
-            let Some(taking) = self.moves.takings.get_mut(&session) else {
+            let Some(taking) = self.logins.moves.takings.get_mut(&session) else {
                 continue;
             };
             let (connection, _) = taking.opened;
@@ -304,10 +301,12 @@ impl Hub {
                 self.ask_to_move(session, out);
             }
         }
-        let departing = std::mem::take(&mut self.moves.departing);
+        let departing = std::mem::take(&mut self.logins.moves.departing);
         for one in departing {
             match self.kernel.sessions.get(one.key) {
-                Some(session) if !self.is_quiet(one.key, session) => self.moves.departing.push(one),
+                Some(session) if !self.is_quiet(one.key, session) => {
+                    self.logins.moves.departing.push(one)
+                }
                 Some(_) => self.give_away(one, out),
                 None => {
                     let answer = Answer::NotGiven(NotGiven::Unknown);
@@ -319,7 +318,7 @@ impl Hub {
 
     /// The session does not come.
     fn give_up_move(&mut self, session: SessionId, why: Why, out: &mut dyn Sink) {
-        let Some(taking) = self.moves.takings.remove(&session) else {
+        let Some(taking) = self.logins.moves.takings.remove(&session) else {
             debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
@@ -335,6 +334,16 @@ impl Hub {
                 Why::Again => self.drop_connection(connection, Some(CloseCode::GoingAway), out),
                 Why::Replaced => self.refuse_replaced(connection, out),
             }
+        }
+    }
+
+    /// A node is lost, with the sessions that were to come from it.
+    pub(crate) fn give_up_moves_from(&mut self, node: u16, out: &mut dyn Sink) {
+        let takings = self.logins.moves.takings.iter();
+        let lost = takings.filter(|(_, taking)| taking.node == node);
+        let lost: Vec<SessionId> = lost.map(|(session, _)| *session).collect();
+        for session in lost {
+            self.give_up_move(session, Why::Unknown, out);
         }
     }
 
@@ -368,11 +377,11 @@ impl Hub {
     /// two hubs.
     pub(crate) fn abandon_moves(&mut self, user: &UserKey, out: &mut dyn Sink) {
         let is_its = |(_, taking): &(&SessionId, &Taking)| taking.user == *user;
-        let taking = self.moves.takings.iter().find(is_its);
+        let taking = self.logins.moves.takings.iter().find(is_its);
         if let Some(session) = taking.map(|(session, _)| *session) {
             self.give_up_move(session, Why::Replaced, out);
         }
-        let moves = &mut self.moves;
+        let moves = &mut self.logins.moves;
         if self.kernel.moves.given.contains_key(user) {
             let given_bytes = &mut moves.given_bytes;
             moves.given.retain(|_, given| {
@@ -389,13 +398,14 @@ impl Hub {
         let Some(arrival) = decode_moved(&record).filter(is_its) else {
             return self.give_up_move(session, Why::Unknown, out);
         };
-        let Some(taking) = self.moves.takings.remove(&session) else {
+        let Some(taking) = self.logins.moves.takings.remove(&session) else {
             debug_assert!(false, "a session is gone while it is dealt with");
             return;
         };
         let user = taking.user;
         let Some((key, told)) = self.insert_arrival(&user, arrival, out) else {
-            self.moves
+            self.logins
+                .moves
                 .takings
                 .insert(session, Taking { user, ..taking });
             return self.give_up_move(session, Why::Unknown, out);
@@ -509,7 +519,17 @@ impl Moves {
             kernel.moves.arriving.len(),
             "users whose sessions are on their way"
         );
+        assert!(
+            self.takings.len() <= TAKINGS_MAX,
+            "too many are on their way"
+        );
         for taking in self.takings.values() {
+            assert!(taking.words.len() <= WORDS_MAX, "too many words wait");
+            assert!(taking.tries < TRIES, "it is asked for too often");
+            assert!(
+                taking.step != Step::Topics || taking.channels.is_empty(),
+                "channels that nobody has named"
+            );
             assert!(
                 kernel.moves.arriving.contains_key(&taking.user),
                 "nothing is kept for a session on its way"
@@ -522,6 +542,22 @@ impl Moves {
         let bytes: usize = self.given.values().map(|given| given.record.len()).sum();
         assert_eq!(bytes, self.given_bytes, "bytes of copies");
         assert!(bytes <= COPIES_BYTES_MAX, "too many copies");
+        for given in self.given.values() {
+            assert!(!given.secrets.is_empty(), "a copy that nobody can ask for");
+            assert!(given.taker != kernel.config.id, "given to itself");
+        }
+        for (at, one) in self.departing.iter().enumerate() {
+            let mut others = self.departing[at + 1..].iter();
+            assert!(others.all(|other| other.key != one.key), "given twice");
+            assert!(one.taker != kernel.config.id, "given to itself");
+        }
+        for held in kernel.moves.arriving.values() {
+            assert!(held.len() <= HELD_PARCELS_MAX, "too many messages wait");
+        }
+        assert!(
+            kernel.moves.given.values().all(|count| *count > 0),
+            "copies that there are none of"
+        );
         let is_counted = |given: &Given| kernel.moves.given.contains_key(&given.user);
         assert!(
             self.given.values().all(is_counted),

@@ -39,7 +39,7 @@ impl Hub {
 
     /// A node is lost with all its hubs. Its users have their grace to come back on another one,
     /// as after any cut (contract PRE-1); each observer counts it for itself.
-    pub(crate) fn handle_node_lost(&mut self, node: u16) {
+    pub(crate) fn handle_node_lost(&mut self, node: u16, out: &mut dyn Sink) {
         debug_assert_ne!(node, self.kernel.config.id.node, "a node outlives itself");
         self.logins.losses = self.logins.losses.wrapping_add(1);
         let loss = self.logins.losses;
@@ -48,6 +48,7 @@ impl Hub {
         self.presence.lose_node(node, stands_for);
         self.invitations
             .lose_node(node, stands_for, &mut self.kernel);
+        self.give_up_moves_from(node, out);
         let due_ms = self.kernel.now.mono_ms + PRESENCE_GRACE_MS;
         self.kernel.timers.set(due_ms, Timer::NodeOver(loss));
     }

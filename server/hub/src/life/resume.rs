@@ -171,7 +171,7 @@ impl Hub {
         };
         match located {
             Located::Here if by.node != self.kernel.config.id.node => {
-                let of = (ask.user, ask.session);
+                let of = (ask.user, ask.session, by);
                 self.begin_move(ask.opened, ask.resume, of, out);
             }
             Located::Here => {
@@ -324,7 +324,7 @@ impl Hub {
         }
         self.handle_confirm(key, confirm, out);
         if self.kernel.traces.has_waits() {
-            self.kernel.trace_resumed(key);
+            self.kernel.trace_resumed(key, connection);
         }
         let Some(session) = self.kernel.sessions.get_mut(key) else {
             debug_assert!(false, "a session is gone while it is dealt with");

@@ -9,12 +9,15 @@ use crate::kernel::Kernel;
 use crate::kernel::asks::AskTag;
 use crate::kernel::maps::NumberMap;
 use crate::kernel::users::Recalled;
+use crate::life::moves::Moves;
 
 /// What the hub knows of logins as such.
 #[derive(Debug, Default)]
 pub(crate) struct Logins {
     /// Tells logins of one millisecond apart.
     pub(crate) count: u64,
+    /// Sessions that move between nodes.
+    pub(crate) moves: Moves,
     /// Nodes that were lost, counted.
     pub(crate) losses: u16,
     /// What the next login or resume is told.
@@ -83,6 +86,7 @@ impl Logins {
             self.claims.values().all(is_counted),
             "a login that was not counted"
         );
+        self.moves.assert_consistent(kernel);
     }
 }
 

@@ -186,8 +186,10 @@ impl Peers {
     ) -> SendToPeer {
         debug_assert!(sender.number > 0, "a message without a number");
         let (id, from) = (sender.id, sender.user);
-        let history =
-            is_kept.then(|| Box::new(history_message(from.user.to_string(), &message, server_ts)));
+        let history = is_kept.then(|| {
+            let kept = (&message, id);
+            Box::new(history_message(from.user.to_string(), kept, server_ts))
+        });
         let kind = message_kind(&message);
         let lasts_until = lasts_until(sender.traits, &message, server_ts);
         let offline = (is_offline || fault!(EveryMessageIsStored))

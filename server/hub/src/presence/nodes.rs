@@ -183,6 +183,7 @@ impl Presence {
 
     /// Users of a lost node who are not back on another one are offline.
     pub(crate) fn end_lost(&mut self, stands_for: HubId, kernel: &mut Kernel, out: &mut dyn Sink) {
+        debug_assert!(stands_for.is_lost(), "the users of a node that lives");
         let is_lost = |by: HubId, state| by == stands_for && state != PresenceState::Offline;
         let over = self.watches.iter();
         let mut over: Vec<UserKey> = over

@@ -159,14 +159,18 @@ pub enum RecordOp {
         /// The key of the record that is read.
         key: Bytes,
     },
-    /// Reads records in the order of their keys. Answer: `Page`.
+    /// Reads records in the order of their keys, or against it. Answer: `Page`.
     Scan {
         /// The table whose records are read.
         table: Table,
         /// What their keys begin with.
         prefix: Bytes,
-        /// Continue after this key.
+        /// Only keys after this one: where to go on, forward.
         after: Option<Bytes>,
+        /// Only keys before this one: where to go on, backward.
+        before: Option<Bytes>,
+        /// From which end they are read.
+        direction: Direction,
         /// Most records, up to [`RECORD_PAGE_MAX`].
         count_max: usize,
     },
@@ -180,6 +184,15 @@ pub enum RecordOp {
         /// The first key that stays.
         until: Bytes,
     },
+}
+
+/// In which order records are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// The first key first.
+    Forward,
+    /// The last key first.
+    Backward,
 }
 
 /// An answer. All but `Failed` of [`super::StoreAnswer`] mean that what was written is durable.
@@ -211,7 +224,7 @@ pub enum RecordAnswer {
     Value(Option<Bytes>),
     /// Records that a scan has found; at most [`RECORD_PAGE_BYTES_MAX`] bytes of them.
     Page {
-        /// Keys and values, in the order of the keys.
+        /// Keys and values, in the order that was asked for.
         records: Vec<(Bytes, Bytes)>,
         /// Whether more follow.
         has_more: bool,

@@ -544,3 +544,53 @@ fn a_node_that_drains_gives_its_sessions_and_takes_none() {
     let back = scene.node.open(2);
     assert_eq!(scene.node.closed(back), Some(CloseCode::GoingAway));
 }
+
+#[test]
+fn what_is_given_and_makes_no_sense_is_refused_and_leaves_nothing_behind() {
+    for record in [&b""[..], b"no record", &[0x08, 0x03], &[0xff; 64]] {
+        let mut scene = scene();
+        scene.node.close(scene.bob);
+        scene.node.is_held = true;
+        let bob = scene.resume(0);
+        loop {
+            let next = scene.node.queue.front_mut();
+            if let Some(Pending::Bus(_, BusOp::Answer { answer, .. })) = next
+                && let crate::bus_ops::Answer::Given(given) = answer
+            {
+                *given = bytes::Bytes::copy_from_slice(record);
+                break;
+            }
+            assert!(scene.node.step(), "it is given at some time");
+        }
+        scene.node.is_held = false;
+        scene.node.settle();
+        assert_eq!(
+            scene.node.refused(bob),
+            Some(Outcome::UnknownSession as u32)
+        );
+        scene.rest(bob);
+        assert!(scene.node.hubs[0].kernel.moves.arriving.is_empty());
+        let alice = scene.alice;
+        assert_eq!(members(&mut scene.node, alice), ["alice", "carol"]);
+    }
+}
+
+#[test]
+fn a_move_from_a_node_that_is_lost_is_given_up_at_once() {
+    let mut scene = scene();
+    scene.node.close(scene.bob);
+    scene.node.is_held = true;
+    let bob = scene.resume(0);
+    while scene.node.hubs[0].kernel.moves.arriving.is_empty() {
+        assert!(scene.node.step(), "it begins at some time");
+    }
+    scene.node.dead.insert(2);
+    scene.node.is_held = false;
+    scene.node.settle();
+    assert_eq!(scene.node.refused(bob), None, "its node is silent");
+    scene.node.lose(2);
+    assert_eq!(
+        scene.node.refused(bob),
+        Some(Outcome::UnknownSession as u32)
+    );
+}

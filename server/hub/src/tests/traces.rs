@@ -10,6 +10,7 @@ use tidings_wire::proto::{Join, Message, SendToChannel, message};
 
 use crate::config::Apps;
 use crate::ids::{ConnectionId, MessageId, SessionId};
+use crate::io::Input;
 use crate::outside::{OutsideAnswer, OutsideCall};
 use crate::tests::node::Node;
 use crate::tests::outside::{answer, ask};
@@ -101,7 +102,12 @@ fn the_way_of_a_peer_message_is_noted_by_both_hubs() {
     let cseq = node.send(alice, "bob", "hello", false);
     let id = id_of(&node, alice, cseq);
     assert_eq!(steps(&mut node, 0, id), ["accepted alice", "stamped"]);
-    assert_eq!(steps(&mut node, 1, id), ["given bob", "written bob"]);
+    assert_eq!(steps(&mut node, 1, id), ["given bob", "queued bob"]);
+    write_all(&mut node, 1);
+    assert_eq!(
+        steps(&mut node, 1, id),
+        ["given bob", "queued bob", "written bob"]
+    );
     assert!(noted(&mut node, 1, id).expect("noted").is_waiting);
     confirm_all(&mut node, bob);
     assert_eq!(
@@ -110,7 +116,7 @@ fn the_way_of_a_peer_message_is_noted_by_both_hubs() {
     );
     assert_eq!(
         steps(&mut node, 1, id),
-        ["given bob", "written bob", "confirmed bob"]
+        ["given bob", "queued bob", "written bob", "confirmed bob"]
     );
     let at_sender = noted(&mut node, 0, id).expect("noted");
     assert!(at_sender.is_answered && !at_sender.is_waiting);
@@ -136,7 +142,12 @@ fn a_stored_message_is_noted_until_it_comes_out_of_the_inbox() {
     confirm_all(&mut node, bob);
     assert_eq!(
         steps(&mut node, 1, id),
-        ["delivered_from_inbox bob", "written bob", "confirmed bob"]
+        [
+            "delivered_from_inbox bob",
+            "queued bob",
+            "written bob",
+            "confirmed bob"
+        ]
     );
     let later = node.send(bob, "alice", "later", false);
     let id = id_of(&node, bob, later);
@@ -154,7 +165,7 @@ fn a_message_that_is_not_confirmed_in_time_is_seen_to_be_stored() {
     node.pass(PEER_ACK_WAIT_MS + 500, &[alice]);
     assert_eq!(
         steps(&mut node, 1, id),
-        ["given bob", "written bob", "stored"]
+        ["given bob", "queued bob", "stored"]
     );
     confirm_all(&mut node, bob);
     let seen = steps(&mut node, 1, id);
@@ -205,13 +216,13 @@ fn the_way_of_a_channel_message_is_noted_by_every_hub_with_members() {
                 "stamped",
                 "ordered",
                 "given 1",
-                "written 1",
+                "queued 1",
                 "answered"
             ]
         );
         assert_eq!(
             steps(&mut node, 1, id)[..3],
-            ["ordered", "given 2", "written 2"]
+            ["ordered", "given 2", "queued 2"]
         );
         let stored = [0, 1].map(|hub| steps(&mut node, hub, id).contains(&"stored".to_owned()));
         assert_eq!(
@@ -219,6 +230,9 @@ fn the_way_of_a_channel_message_is_noted_by_every_hub_with_members() {
             1,
             "one hub keeps the history"
         );
+        write_all(&mut node, 1);
+        let seen = steps(&mut node, 1, id);
+        assert!(seen.contains(&"written 2".to_owned()), "{seen:?}");
         for connection in others {
             confirm_all(&mut node, connection);
         }
@@ -235,10 +249,115 @@ fn the_way_of_a_channel_message_is_noted_by_every_hub_with_members() {
         }
     }
     // Of others nothing is noted.
-    follow(&mut node, Some("carol"), None);
+    follow(&mut node, Some("erin"), None);
     let cseq = node.call(alice, to_channel("room", "hello", false));
     let id = id_of(&node, alice, cseq);
     assert_eq!([0, 1].map(|hub| noted(&mut node, hub, id)), [None, None]);
+}
+
+#[test]
+fn what_a_followed_user_is_given_of_a_channel_is_noted_for_that_user() {
+    let mut node = Node::new(2);
+    let alice = node.login(0, "alice");
+    let carol = node.login(1, "carol");
+    let dave = node.login(1, "dave");
+    for connection in [alice, carol, dave] {
+        join(&mut node, connection, "room");
+    }
+    follow(&mut node, Some("carol"), None);
+    let cseq = node.call(alice, to_channel("room", "hello", false));
+    let id = id_of(&node, alice, cseq);
+    write_all(&mut node, 1);
+    for connection in [carol, dave] {
+        confirm_all(&mut node, connection);
+    }
+    assert_eq!(noted(&mut node, 0, id), None);
+    let expected = [
+        "ordered",
+        "given carol",
+        "queued carol",
+        "written carol",
+        "confirmed carol",
+    ];
+    assert_eq!(steps(&mut node, 1, id), expected);
+    assert!(!noted(&mut node, 1, id).expect("noted").is_waiting);
+    assert_eq!(listed(&mut node, 1, "carol"), [id]);
+    assert!(listed(&mut node, 1, "dave").is_empty());
+    // What carol sends to the channel herself is followed as before, and not given to her.
+    let cseq = node.call(carol, to_channel("room", "hello", false));
+    let own = id_of(&node, carol, cseq);
+    let seen = steps(&mut node, 1, own);
+    assert_eq!(seen[..3], ["accepted carol", "stamped", "ordered"]);
+    assert!(!seen.contains(&"given carol".to_owned()), "{seen:?}");
+    // With a trace of the channel besides, all members are counted, and carol is found still.
+    follow(&mut node, None, Some("room"));
+    let cseq = node.call(alice, to_channel("room", "hello", false));
+    let both = id_of(&node, alice, cseq);
+    let seen = steps(&mut node, 1, both);
+    assert_eq!(seen, ["ordered", "given 2", "queued 2"]);
+    assert_eq!(listed(&mut node, 1, "carol"), [both, own, id]);
+    // One of another channel's is not meant by a trace of both.
+    for hub in [0, 1] {
+        while trace(&mut node, hub, TraceCall::End([1; 8])) == OutsideAnswer::Count(1) {}
+    }
+    follow(&mut node, Some("carol"), Some("other"));
+    let cseq = node.call(alice, to_channel("room", "hello", false));
+    let id = id_of(&node, alice, cseq);
+    assert_eq!(noted(&mut node, 1, id), None);
+}
+
+/// The messages that a hub lists by a user, the newest first.
+fn listed(node: &mut Node, hub: usize, user: &str) -> Vec<MessageId> {
+    let call = TraceCall::Messages {
+        user: Some(UserId::parse(user).expect("a user")),
+        channel: None,
+        limit: 9,
+    };
+    match trace(node, hub, call) {
+        OutsideAnswer::TracedMessages(found) => found.iter().map(|entry| entry.id).collect(),
+        other => panic!("answered {other:?}"),
+    }
+}
+
+#[test]
+fn it_is_noted_when_a_connection_that_does_not_read_is_written_at_last_or_gone() {
+    let mut node = Node::new(1);
+    let users = ["alice", "bob", "carol", "dave"];
+    let [alice, bob, carol, dave] = users.map(|user| node.login(0, user));
+    for connection in [alice, bob, carol, dave] {
+        join(&mut node, connection, "room");
+    }
+    assert!(!node.hubs[0].has_traced_writes(), "nothing is followed");
+    follow(&mut node, None, None);
+    let cseq = node.call(alice, to_channel("room", "hello", false));
+    let id = id_of(&node, alice, cseq);
+    let mut asked = node.hubs[0].traced_connections();
+    asked.sort();
+    assert_eq!(asked, [bob, carol, dave]);
+    let written = |node: &mut Node, written: &[ConnectionId], gone: &[ConnectionId]| {
+        let (written, gone) = (written.to_vec(), gone.to_vec());
+        node.give(0, Input::Written { written, gone });
+        steps(node, 0, id)
+            .into_iter()
+            .filter(|step| step.starts_with("written"))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(written(&mut node, &[bob], &[]), ["written 1"]);
+    assert_eq!(written(&mut node, &[bob], &[]), ["written 1"]);
+    assert_eq!(written(&mut node, &[], &[dave]), ["written 1"]);
+    assert_eq!(
+        written(&mut node, &[bob, carol, dave], &[]),
+        ["written 1", "written 1"]
+    );
+    assert!(!node.hubs[0].has_traced_writes());
+}
+
+/// Tells a hub that all its connections are written.
+fn write_all(node: &mut Node, hub: usize) {
+    let mut written = node.hubs[hub].traced_connections();
+    written.sort();
+    let gone = Vec::new();
+    node.give(hub, Input::Written { written, gone });
 }
 
 #[test]
@@ -256,10 +375,10 @@ fn a_client_that_was_away_gets_the_message_again_or_is_seen_to_be_told_of_a_gap(
     node.close(bob);
     let first = node.call(alice, to_channel("room", "hello", false));
     let first = id_of(&node, alice, first);
-    assert_eq!(steps(&mut node, 0, first)[3..5], ["given 1", "written 0"]);
+    assert_eq!(steps(&mut node, 0, first)[3..5], ["given 1", "queued 0"]);
     let bob = node.resume(0, "bob", &welcome, confirmed);
     let again = steps(&mut node, 0, first);
-    assert_eq!(again.last().map(String::as_str), Some("written bob"));
+    assert_eq!(again.last().map(String::as_str), Some("queued bob"));
     // Away once more, for more than is kept. Nothing of the others is noted, or the first would go.
     trace(&mut node, 0, TraceCall::End([1; 8]));
     let secret = node.resumed_secret(bob).expect("resumed");
@@ -413,14 +532,15 @@ fn steps_are_bounded_and_the_oldest_messages_go() {
     follow(&mut node, None, None);
     let cseq = node.call(alice, to_channel("room", "hello", false));
     let id = id_of(&node, alice, cseq);
+    write_all(&mut node, 0);
     for member in &members {
         confirm_all(&mut node, *member);
     }
     let first = noted(&mut node, 0, id).expect("noted");
     assert_eq!(first.steps.len(), TRACE_STEPS_MAX + 1);
     let last = first.steps.last().and_then(|step| step.members);
-    // Six steps are no confirmations.
-    assert_eq!(last, Some(9 + 6));
+    // Seven steps are no confirmations.
+    assert_eq!(last, Some(9 + 7));
     assert!(!first.is_waiting);
     let mut sent = 0;
     while noted(&mut node, 0, id).is_some() {

@@ -10,8 +10,8 @@ use async_nats::jetstream::{self, Context, ErrorCode};
 use async_nats::{Client, ConnectError, ConnectErrorKind, ConnectOptions, HeaderMap};
 use tidings_cluster::nodes::{Effect, Input, LEASE_MS, Lease};
 
+use super::authorities::tls;
 use super::error::ClusterError;
-use super::placing::tls;
 use super::probe::{Problem, Survey};
 use super::settings::{ClusterSettings, NatsLogin, NatsUrl};
 
@@ -141,9 +141,9 @@ fn options(settings: &ClusterSettings) -> Result<ConnectOptions, Unopened> {
             Duration::from_millis(ms)
         });
     // The same authorities as on the live path.
-    let tls = tls(settings.tls_ca.as_deref());
-    let tls = tls.map_err(|why| Unopened::For(ClusterError::Tls(why)))?;
-    options = options.tls_client_config((*tls).clone());
+    let config = tls(settings.tls_ca.as_deref());
+    let config = config.map_err(|why| Unopened::For(ClusterError::Tls(why)))?;
+    options = options.tls_client_config((*config).clone());
     if settings.servers.iter().any(|server| server.is_tls) {
         options = options.require_tls(true);
     }

@@ -249,6 +249,13 @@ impl NodeMeters {
         }
         let others = &mut of_app(&mut figures, OTHER).counts;
         others.refusals.merge(refusals.others());
+        let over_quota = self.store.status().quota_refusals;
+        for (app, refused) in over_quota.apps() {
+            let refusals = &mut of_app(&mut figures, state.name(app, &apps)).counts.refusals;
+            refusals.add("max_bytes", *refused);
+        }
+        let others = &mut of_app(&mut figures, OTHER).counts;
+        others.refusals.add("max_bytes", *over_quota.others());
         for (app, webhooks) in self.webhooks.figures() {
             let app = AppId::parse(&app).ok();
             let name = app.as_ref().map_or(OTHER, |app| state.name(app, &apps));

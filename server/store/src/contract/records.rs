@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use tidings_hub::store_ops::records::{
-    Expect, RECORD_KEY_BYTES_MAX, RECORD_PAGE_MAX, RecordAnswer, RecordOp, RecordWrite, Table,
+    Direction, Expect, RECORD_KEY_BYTES_MAX, RECORD_PAGE_MAX, RecordAnswer, RecordOp, RecordWrite,
+    Table,
 };
 use tidings_hub::store_ops::{StoreAnswer, StoreOp};
 
@@ -46,8 +47,15 @@ fn scan(
         table,
         prefix: Bytes::copy_from_slice(prefix),
         after: after.map(Bytes::copy_from_slice),
+        before: None,
+        direction: Direction::Forward,
         count_max,
     };
+    keys_of(store, op)
+}
+
+/// The keys that a scan finds, and whether there are more.
+fn keys_of(store: &mut dyn Subject, op: RecordOp) -> (Vec<Vec<u8>>, bool) {
     match ask(store, op) {
         RecordAnswer::Page { records, has_more } => {
             let keys = records.into_iter().map(|(key, _)| key.to_vec());
@@ -137,6 +145,55 @@ pub fn records_are_listed_in_pages(store: &mut dyn Subject) {
         scan(store, Table::Webhooks, (b"a", Some(b"b")), 9).0,
         Vec::<Vec<u8>>::new()
     );
+    let back = |store: &mut dyn Subject, after: Option<&[u8]>, before: Option<&[u8]>, count_max| {
+        let op = RecordOp::Scan {
+            table: Table::Webhooks,
+            prefix: Bytes::new(),
+            after: after.map(Bytes::copy_from_slice),
+            before: before.map(Bytes::copy_from_slice),
+            direction: Direction::Backward,
+            count_max,
+        };
+        keys_of(store, op)
+    };
+    let reversed: Vec<Vec<u8>> = all.iter().rev().cloned().collect();
+    let (last, has_more) = back(store, None, None, 4);
+    assert_eq!((&last[..], has_more), (&reversed[..4], true));
+    let (rest, has_more) = back(store, None, Some(&last[3]), 4);
+    assert_eq!((&rest[..], has_more), (&reversed[4..], false));
+    let between = back(store, Some(b"a"), Some(b"b"), 9).0;
+    assert_eq!(between, reversed[2..5]);
+    assert!(back(store, Some(b"b"), Some(b"a"), 9).0.is_empty());
+    // One that is written in the same group is in its place too.
+    let mut answers = Vec::new();
+    let written = RecordWrite {
+        key: Bytes::from_static(b"aa"),
+        ..put(Table::Webhooks, "", "v")
+    };
+    let gone = RecordWrite {
+        key: Bytes::from_static(b"b"),
+        value: None,
+        ..put(Table::Webhooks, "", "v")
+    };
+    let scan = RecordOp::Scan {
+        table: Table::Webhooks,
+        prefix: Bytes::from_static(b"a"),
+        after: None,
+        before: None,
+        direction: Direction::Backward,
+        count_max: 3,
+    };
+    let group = [RecordOp::Write(vec![written, gone]), scan];
+    let group = group.map(|op| StoreOp::Record(Box::new(op)));
+    store.engine().apply(&group, &mut answers);
+    let Some(StoreAnswer::Record(answer)) = answers.pop() else {
+        panic!("a scan is not answered");
+    };
+    let RecordAnswer::Page { records, .. } = *answer else {
+        panic!("a scan answered {answer:?}");
+    };
+    let found: Vec<&[u8]> = records.iter().map(|(key, _)| &key[..]).collect();
+    assert_eq!(found, [&b"a\xff\xff"[..], b"a\xff", b"aa"]);
 }
 
 /// A scope holds no more than its table allows, whatever other scopes hold; deleting makes room.

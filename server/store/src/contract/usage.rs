@@ -1,5 +1,6 @@
 //! Cases about what apps have stored. Source: contract 6.4.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tidings_hub::ids::ChannelKey;
@@ -104,6 +105,9 @@ pub fn an_app_stores_no_more_than_its_bound(store: &mut dyn Subject) {
             answer => panic!("{op:?} was answered {answer:?}"),
         }
     }
+    let taken = store.engine().take_quota_refusals();
+    assert_eq!(taken, BTreeMap::from([(alice.app.clone(), 3)]));
+    assert!(store.engine().take_quota_refusals().is_empty());
     assert_eq!(store.inbox(&alice).0.len(), 2, "reads pass");
     store.confirm(&alice, 1, NO_LOSSES);
     assert_eq!(store.append(&alice, message(4, 5, &body), WIDE), 3);

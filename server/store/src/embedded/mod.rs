@@ -14,6 +14,7 @@ mod private;
 mod snapshot;
 mod space;
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -250,5 +251,9 @@ impl Engine for EmbeddedEngine {
 
     fn stored_bytes(&mut self, app: &AppId) -> u64 {
         self.store.stored_bytes(app)
+    }
+
+    fn take_quota_refusals(&mut self) -> BTreeMap<AppId, u64> {
+        self.store.take_quota_refusals()
     }
 }

@@ -51,7 +51,7 @@ pub(crate) struct AddArguments {
     app: Option<String>,
 
     /// PEM file with the authorities of the server's certificate, if they are not public ones
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, alias = "ca", value_name = "FILE")]
     ca_file: Option<PathBuf>,
 
     /// Add it without calling the server, which may not be there yet

@@ -146,8 +146,19 @@ impl Api {
 
     /// The items of a list, page by page as they are taken.
     pub(crate) fn list<'a>(&'a self, path: &str, query: &[(&'a str, &'a str)]) -> Items<'a> {
+        self.list_by("cursor", path, query)
+    }
+
+    /// The same of a list that goes on by another parameter than `cursor`.
+    pub(crate) fn list_by<'a>(
+        &'a self,
+        parameter: &'static str,
+        path: &str,
+        query: &[(&'a str, &'a str)],
+    ) -> Items<'a> {
         Items {
             api: self,
+            parameter,
             path: path.to_owned(),
             query: query.to_vec(),
             page: Vec::new().into_iter(),
@@ -396,6 +407,8 @@ fn authorities(file: &Path) -> Result<Vec<Certificate<'static>>, Failure> {
 /// A list's items.
 pub(crate) struct Items<'a> {
     api: &'a Api,
+    /// What says where to go on.
+    parameter: &'static str,
     path: String,
     query: Vec<(&'a str, &'a str)>,
     page: std::vec::IntoIter<Value>,
@@ -415,7 +428,7 @@ impl Iterator for Items<'_> {
             let mut query = self.query.clone();
             query.push(("limit", PAGE));
             if let Some(cursor) = &cursor {
-                query.push(("cursor", cursor));
+                query.push((self.parameter, cursor));
             }
             let mut page = match self.api.get(&self.path, &query) {
                 Ok(page) => page,

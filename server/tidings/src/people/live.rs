@@ -7,7 +7,9 @@ use base64::engine::general_purpose::STANDARD;
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 use serde_json::{Value, json};
-use tidings_client::{Client, ClientEvent, Events, MediaFile, Message, PeerReceipt, SendOptions};
+use tidings_client::{
+    BuildError, Client, ClientEvent, Events, MediaFile, Message, PeerReceipt, SendOptions,
+};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::complete;
@@ -128,14 +130,38 @@ pub(super) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Res
 }
 
 /// Where clients reach the server whose API this is.
-pub(super) fn endpoint_of(door: &AppDoor, given: Option<&str>) -> String {
-    match given {
-        Some(url) => url.to_owned(),
-        // With a port of its own the API is not where clients are.
-        None => door
-            .clients
-            .clone()
-            .unwrap_or_else(|| door.api.target().url.clone()),
+#[derive(Debug, Clone)]
+pub(super) struct Entrance {
+    pub(super) endpoint: String,
+    app: String,
+    /// Authorities of the server's certificate in PEM; `None` = the public ones.
+    authorities: Option<Vec<u8>>,
+}
+
+impl Entrance {
+    /// # Errors
+    /// The file of authorities cannot be read.
+    pub(super) fn of(door: &AppDoor, given: Option<&str>) -> Result<Self, Failure> {
+        let target = door.api.target();
+        let endpoint = match given {
+            Some(url) => url.to_owned(),
+            // With a port of its own the API is not where clients are.
+            None => door.clients.clone().unwrap_or_else(|| target.url.clone()),
+        };
+        let authorities = match &target.ca_file {
+            Some(file) => Some(std::fs::read(file).map_err(|error| {
+                Failure::new(
+                    format!("cannot read the authorities in {}: {error}", file.display()),
+                    "check the path that --ca-file gives, and who may read it",
+                )
+            })?),
+            None => None,
+        };
+        Ok(Self {
+            endpoint,
+            app: door.app.clone(),
+            authorities,
+        })
     }
 }
 
@@ -190,21 +216,29 @@ async fn log_in(door: &AppDoor, who: &As) -> Result<(Client, Events, String), Fa
         Some(token) => Some(token.clone()),
         None => token_for(door, &user, TOKEN_S)?,
     };
-    let endpoint = endpoint_of(door, who.endpoint.as_deref());
-    let (client, events) = client_at(&endpoint, &door.app, &user, token.as_deref()).await?;
+    let entrance = Entrance::of(door, who.endpoint.as_deref())?;
+    let (client, events) = client_at(&entrance, &user, token.as_deref()).await?;
     Ok((client, events, user))
 }
 
 /// A client that is logged in.
 pub(super) async fn client_at(
-    endpoint: &str,
-    app: &str,
+    entrance: &Entrance,
     user: &str,
     token: Option<&str>,
 ) -> Result<(Client, Events), Failure> {
-    let built = Client::builder().endpoint(endpoint).app_id(app).build();
-    let (client, events) = built
-        .map_err(|error| Failure::of(&error, "give --endpoint as ws://HOST:PORT or wss://HOST"))?;
+    let endpoint = entrance.endpoint.as_str();
+    let mut builder = Client::builder().endpoint(endpoint).app_id(&entrance.app);
+    if let Some(pem) = &entrance.authorities {
+        builder = builder.authorities(pem.clone());
+    }
+    let (client, events) = builder.build().map_err(|error| {
+        let hint = match error {
+            BuildError::Authorities { .. } => "give --ca-file the certificate of an authority",
+            _ => "give --endpoint as ws://HOST:PORT or wss://HOST",
+        };
+        Failure::of(&error, hint)
+    })?;
     match timeout(LOGIN_WAIT, client.login(user, token)).await {
         Ok(Ok(())) => Ok((client, events)),
         Ok(Err(error)) => Err(Failure::new(
@@ -221,8 +255,8 @@ pub(super) async fn client_at(
                 LOGIN_WAIT.as_secs(),
                 shown(endpoint)
             ),
-            "give --endpoint where clients reach the server; over TLS its certificate must come \
-             from a public authority",
+            "give --endpoint where clients reach the server; over TLS its certificate must name \
+             that host, and come from a public authority or one in --ca-file",
         )),
     }
 }

@@ -6,6 +6,7 @@
 //! `complete` (names for the shell).
 
 mod act;
+mod audit;
 mod bench;
 mod complete;
 mod context_command;
@@ -39,6 +40,8 @@ pub(crate) enum PeopleCommand {
     Channels(look::ChannelsArguments),
     /// Show a channel: members and attributes
     Channel(look::ChannelArguments),
+    /// List who has changed what, the newest first
+    Audit(audit::AuditArguments),
     /// List what has happened: logins, joins, invitations, bans
     Events(watch::EventsArguments),
     /// Follow what happens
@@ -74,6 +77,7 @@ pub(crate) fn run(command: PeopleCommand) -> Result<(), Failure> {
         PeopleCommand::User(arguments) => look::user(&arguments),
         PeopleCommand::Channels(arguments) => look::channels(&arguments),
         PeopleCommand::Channel(arguments) => look::channel(&arguments),
+        PeopleCommand::Audit(arguments) => audit::run(&arguments),
         PeopleCommand::Events(arguments) => watch::events(&arguments),
         PeopleCommand::Tail(arguments) => watch::tail(&arguments),
         PeopleCommand::Pub(arguments) => send::run(&arguments),

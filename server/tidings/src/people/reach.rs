@@ -37,7 +37,7 @@ pub(crate) struct Reach {
     pub(crate) key_file: Option<PathBuf>,
 
     /// PEM file with the authorities of the server's certificate, if they are not public ones
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, alias = "ca", value_name = "FILE")]
     pub(crate) ca_file: Option<PathBuf>,
 
     /// Data directory of a server on this machine, which needs no key [env: TIDINGS_DATA_DIR]
@@ -163,7 +163,8 @@ impl Reach {
             api: Api::new(Target {
                 url: door.url,
                 key: self.key()?.or(Some(door.key)),
-                ca_file: None,
+                // For clients: the API's own certificate is not checked here.
+                ca_file: self.ca_file.clone(),
                 is_local: true,
                 patience: self.patience,
             })?,

@@ -27,7 +27,7 @@ const LOOK: Duration = Duration::from_millis(500);
   tidings trace messages --channel lobby
       List the newest of them, with their ids.
   tidings trace 4bf92f3577b34da6a3ce929d0e0e4736
-      Tell the whole way of a message: accepted, ordered, given, written, confirmed by whom.
+      Tell the whole way of a message: accepted, ordered, given, queued, written, confirmed by whom.
   tidings trace off --all"
 )]
 pub(crate) struct TraceArguments {

@@ -9,11 +9,12 @@ use crate::words::nearest;
 
 const PREFIX: &str = "TIDINGS_";
 
-/// Variables of our other programs: the SDKs read the first, tests and tools the second, commands
+/// Variables of our other programs: the SDKs read the first, tests and tools the next two, commands
 /// for people the others.
-const OTHERS: [&str; 5] = [
+const OTHERS: [&str; 6] = [
     "TIDINGS_ENDPOINT",
     "TIDINGS_BIN",
+    "TIDINGS_NATS_SERVER",
     "TIDINGS_URL",
     "TIDINGS_KEY",
     "TIDINGS_CONTEXT",

@@ -211,6 +211,10 @@ fn a_collector_gets_spans_of_calls_logins_commits_and_webhooks() {
         noted(delivery, "tidings.event").as_deref(),
         Some("message.offline_stored")
     );
+    let told_of: Value = serde_json::from_slice(&notice.body).expect("JSON");
+    let id = noted(delivery, "tidings.message").expect("the message's id");
+    assert_eq!(told_of["payload"]["id"], id, "{told_of}");
+    assert_eq!(id.len(), 32);
     let passed_on = format!("00-{TRACE}-{}-01", hex(&delivery.span_id));
     assert_eq!(notice.header("traceparent"), Some(&passed_on[..]));
     let login = named(&spans, "login");

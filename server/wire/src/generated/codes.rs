@@ -686,7 +686,7 @@ pub mod download_media_err {
 pub enum CloseCode {
     /// `going_away`: retry at_once, session resumes.
     GoingAway = 4000,
-    /// `node_isolated`: retry at_once, session resumes.
+    /// `node_isolated`: retry backoff, session resumes.
     NodeIsolated = 4001,
     /// `slow_consumer`: retry backoff, session resumes.
     SlowConsumer = 4002,

@@ -41,7 +41,8 @@ export function Audit({ query }: { query: URLSearchParams }) {
   const [by = '', action = ''] = ['by', 'action'].map((name) => query.get(name) ?? '');
   const found = useLoad(`audit ${hours}`, () => {
     const after = hours === '' ? undefined : cursorOf(Date.now() - Number(hours) * 3_600_000);
-    return all<Entry>(api, '/audit', { after }, { max: ENTRIES_MAX, parameter: 'after' });
+    const query = { order: 'desc', after };
+    return all<Entry>(api, '/audit', query, { max: ENTRIES_MAX, parameter: 'before' });
   });
   const fits = (entry: Entry) => (by === '' || entry.by === by) && entry.action.includes(action);
   return (
@@ -71,14 +72,11 @@ export function Audit({ query }: { query: URLSearchParams }) {
         {({ items, isWhole }) => (
           <>
             {!isWhole && (
-              <Empty>
-                These are the oldest {items.length} of this time: choose a shorter one to see the
-                newest.
-              </Empty>
+              <Empty>These are the newest {items.length} of this time; there are more.</Empty>
             )}
             <Table
               label="Audit log"
-              rows={items.filter(fits).reverse()}
+              rows={items.filter(fits)}
               id={(entry) => entry.cursor}
               empty="Nothing that fits was done in this time."
               columns={[

@@ -51,7 +51,7 @@ export function Trace({
   return (
     <Sheet
       title="Message tracer"
-      lead="While it is on, the server notes the whole way of each message: accepted, ordered, given, written, confirmed."
+      lead="While it is on, the server notes the whole way of each message: accepted, ordered, given, queued, written, confirmed."
       actions={
         message === undefined ? undefined : (
           <a class="button plain" href={to(['apps', app, 'trace'])}>

@@ -75,7 +75,7 @@ export const OUTCOME_MEDIA_NOT_YOURS = 47;
 /** Why a server closes a connection: WebSocket close codes. */
 /** Retry: at_once; session: resumes. */
 export const CLOSE_GOING_AWAY = 4000;
-/** Retry: at_once; session: resumes. */
+/** Retry: backoff; session: resumes. */
 export const CLOSE_NODE_ISOLATED = 4001;
 /** Retry: backoff; session: resumes. */
 export const CLOSE_SLOW_CONSUMER = 4002;

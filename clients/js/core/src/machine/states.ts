@@ -88,7 +88,6 @@ const CLOSE_TOO_BIG = 1009;
 /** Source: protocol 2.5. */
 const CLOSE_RULES: Readonly<Record<number, CloseRule>> = {
   [code.CLOSE_GOING_AWAY]: { then: 'resumeAtOnce', waitMs: 0 },
-  [code.CLOSE_NODE_ISOLATED]: { then: 'resumeAtOnce', waitMs: 0 },
   [code.CLOSE_SLOW_CONSUMER]: { then: 'resume', waitMs: 1000 },
   // The session is served on a connection that is not ours: it is in use elsewhere.
   [code.CLOSE_SUPERSEDED]: { then: 'remoteLogin', waitMs: 0, outcome: code.OUTCOME_REMOTE_LOGIN },

@@ -209,6 +209,7 @@ export const HistoryMessage = /* @__PURE__ */ message({
   from: one(2, string),
   message: maybe(3, Message),
   serverTs: one(4, uint),
+  id: one(5, bytes),
 });
 export const HistoryPage = /* @__PURE__ */ message({
   messages: many(1, HistoryMessage),

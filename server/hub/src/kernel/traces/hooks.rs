@@ -9,11 +9,11 @@ use tidings_wire::proto::request::Call;
 use tidings_wire::proto::{Error, reply, server_message};
 
 use crate::bus_ops::Parcel;
-use crate::ids::{ChannelKey, MessageId, SessionKey, UserKey};
+use crate::ids::{ChannelKey, ConnectionId, MessageId, SessionKey, UserKey};
 use crate::io::Ticket;
 use crate::kernel::Kernel;
 use crate::kernel::caller::Caller;
-use crate::kernel::traces::Storing;
+use crate::kernel::traces::{Storing, Write};
 use crate::outside::{OutsideAnswer, PeerOutcome};
 use crate::store_ops::{StoreAnswer, StoredMessage};
 use crate::traces::{StepKind, TraceStep, TracedEntry, TracedTo, to_user};
@@ -43,6 +43,17 @@ fn told(error: &Error) -> String {
     let outcome = all.find(|outcome| *outcome as u32 == error.outcome);
     let name = outcome.map_or("error", Outcome::name);
     format!("{name}: {}", error.text)
+}
+
+/// Who has sent a channel message, by its frame.
+fn sender_of(frame: &Bytes) -> Option<UserId> {
+    let mut decoded = decode_server(payload(frame)).ok()?;
+    match decoded.messages.pop()?.kind? {
+        server_message::Kind::ChannelMessage(message) => {
+            UserId::parse_by(NameRule::Wide, &message.from).ok()
+        }
+        _ => None,
+    }
 }
 
 impl Kernel {
@@ -289,11 +300,17 @@ impl Kernel {
     ) {
         let session = self.sessions.get(key);
         let name = session.map(|session| hex(&session.id.0));
-        let is_connected = session.is_some_and(|session| session.connection.is_some());
+        let connection = session.and_then(|session| session.connection);
         let detail = format!("session {}", name.unwrap_or_default());
         self.note(&to.app, id, of(kind, &to.user, detail));
-        if is_connected {
-            self.note(&to.app, id, of(StepKind::Written, &to.user, ""));
+        if let Some(connection) = connection {
+            self.note(&to.app, id, of(StepKind::Queued, &to.user, ""));
+            self.traces.wait_for_write(Write {
+                connection,
+                app: to.app.clone(),
+                id,
+                user: Some(to.user.clone()),
+            });
         }
         self.traces.wait_for(key, sseq, &to.app, id);
     }
@@ -309,12 +326,7 @@ impl Kernel {
         if !(self.traces).may_follow(&channel.app, &channel.channel, server_ts) {
             return false;
         }
-        let mut decoded = decode_server(payload(frame)).unwrap_or_default();
-        let kind = decoded.messages.pop().and_then(|message| message.kind);
-        let Some(server_message::Kind::ChannelMessage(message)) = kind else {
-            return false;
-        };
-        let Ok(from) = UserId::parse_by(NameRule::Wide, &message.from) else {
+        let Some(from) = sender_of(frame) else {
             return false;
         };
         let to = TracedTo::Channel(channel.channel.clone());
@@ -333,13 +345,21 @@ impl Kernel {
         id: MessageId,
         members: impl Iterator<Item = SessionKey>,
     ) {
-        let (mut given, mut written, mut unfollowed) = (0_u32, 0_u32, 0_u32);
+        let (mut given, mut queued, mut unfollowed) = (0_u32, 0_u32, 0_u32);
         for key in members {
             let Some(session) = self.sessions.get(key) else {
                 continue;
             };
             given += 1;
-            written += u32::from(session.connection.is_some());
+            if let Some(connection) = session.connection {
+                queued += 1;
+                self.traces.wait_for_write(Write {
+                    connection,
+                    app: app.clone(),
+                    id,
+                    user: None,
+                });
+            }
             let sseq = session.outbox.sent();
             if !self.traces.wait_for(key, sseq, app, id) {
                 unfollowed += 1;
@@ -355,11 +375,89 @@ impl Kernel {
         };
         self.note(app, id, count(StepKind::Given, given, detail));
         let mut detail = String::new();
-        if written < given {
-            detail = format!("{} have no connection: kept for them", given - written);
+        if queued < given {
+            detail = format!("{} have no connection: kept for them", given - queued);
         }
         if given > 0 {
-            self.note(app, id, count(StepKind::Written, written, detail));
+            self.note(app, id, count(StepKind::Queued, queued, detail));
+        }
+    }
+
+    /// The users whom somebody follows, and whatever they are given of this channel.
+    pub(crate) fn trace_receivers(&self, channel: &ChannelKey, server_ts: u64) -> Vec<UserId> {
+        debug_assert!(self.traces.is_on, "noted while nothing is followed");
+        (self.traces).receivers(&channel.app, &channel.channel, server_ts)
+    }
+
+    /// A message of a channel is the newest in the outboxes of these sessions, whose users somebody
+    /// follows. `is_noted`: a trace follows the message itself too, so that all members are counted
+    /// already.
+    pub(crate) fn trace_received(
+        &mut self,
+        channel: &ChannelKey,
+        id: MessageId,
+        (frame, server_ts): (&Bytes, u64),
+        (members, is_noted): (&[SessionKey], bool),
+    ) {
+        debug_assert!(!members.is_empty(), "a message is followed to nobody");
+        if !is_noted {
+            let Some(from) = sender_of(frame) else {
+                return;
+            };
+            let entry = TracedEntry {
+                id,
+                at_ms: self.now.unix_ms,
+                from,
+                to: TracedTo::Channel(channel.channel.clone()),
+            };
+            self.traces.open(&channel.app, entry);
+            let ordered = step(StepKind::Ordered, format!("stamp {server_ts}"));
+            self.note(&channel.app, id, ordered);
+        }
+        for key in members {
+            let Some(session) = self.sessions.get(*key) else {
+                continue;
+            };
+            let (to, sseq) = (session.user.clone(), session.outbox.sent());
+            if !is_noted {
+                self.trace_given(*key, (&to, id), sseq, StepKind::Given);
+            }
+            if let Some(noted) = self.traces.noted(&channel.app, id)
+                && !noted.receivers.contains(&to.user)
+            {
+                noted.receivers.push(to.user);
+            }
+        }
+    }
+
+    /// Connections were written, or are gone.
+    pub(crate) fn trace_written(&mut self, written: &[ConnectionId], gone: &[ConnectionId]) {
+        debug_assert!(written.is_sorted() && gone.is_sorted(), "searched in vain");
+        let has = |list: &[ConnectionId], one: ConnectionId| list.binary_search(&one).is_ok();
+        let writes = self
+            .traces
+            .take_writes(|write| has(written, write.connection) || has(gone, write.connection));
+        // What went to many is one step.
+        let mut counts: Vec<(AppId, MessageId, u32)> = Vec::new();
+        for write in writes {
+            if has(gone, write.connection) {
+                continue;
+            }
+            let Some(user) = write.user else {
+                match counts.iter_mut().find(|(_, id, _)| *id == write.id) {
+                    Some((.., count)) => *count += 1,
+                    None => counts.push((write.app, write.id, 1)),
+                }
+                continue;
+            };
+            self.note(&write.app, write.id, of(StepKind::Written, &user, ""));
+        }
+        for (app, id, members) in counts {
+            let written = TraceStep {
+                members: Some(members),
+                ..step(StepKind::Written, "")
+            };
+            self.note(&app, id, written);
         }
     }
 
@@ -444,14 +542,23 @@ impl Kernel {
         let Some(user) = self.sessions.get(key).map(|session| session.user.clone()) else {
             return;
         };
+        let connection = self
+            .sessions
+            .get(key)
+            .and_then(|session| session.connection);
         for wait in self.traces.take_waits(key, |at| at <= sseq) {
+            // A client has nothing that was not written: the word of that has been overtaken.
+            let is_it = |write: &Write| Some(write.connection) == connection && write.id == wait.id;
+            if !self.traces.take_writes(is_it).is_empty() {
+                self.note(&wait.app, wait.id, of(StepKind::Written, &user.user, ""));
+            }
             let confirmed = of(StepKind::Confirmed, &user.user, "");
             self.note(&wait.app, wait.id, confirmed);
         }
     }
 
     /// A client has come back, and is about to be sent everything that it has not confirmed.
-    pub(crate) fn trace_resumed(&mut self, key: SessionKey) {
+    pub(crate) fn trace_resumed(&mut self, key: SessionKey, connection: ConnectionId) {
         debug_assert!(self.traces.has_waits(), "looked for what nobody waits for");
         let Some(session) = self.sessions.get(key) else {
             return;
@@ -483,8 +590,14 @@ impl Kernel {
             self.note(&wait.app, wait.id, missed);
         }
         for (app, id) in again {
-            let written = of(StepKind::Written, &user, "again, as its client is back");
-            self.note(&app, id, written);
+            let queued = of(StepKind::Queued, &user, "again, as its client is back");
+            self.note(&app, id, queued);
+            self.traces.wait_for_write(Write {
+                connection,
+                app,
+                id,
+                user: Some(user.clone()),
+            });
         }
     }
 

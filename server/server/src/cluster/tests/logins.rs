@@ -9,8 +9,8 @@ use nkeys::KeyPair;
 use rustls::ClientConfig;
 use tidings_nats::Credentials;
 
+use super::super::authorities::tls;
 use super::super::place::ClusterPlace;
-use super::super::placing::tls;
 use super::super::settings::NatsUrl;
 use super::nats::Nats;
 use super::rig::{Rig, at, place};

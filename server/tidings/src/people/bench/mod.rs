@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use self::load::{LAST_WAIT, Tally, measure, receive};
 use self::plan::{Pattern, Plan, Wish};
 use self::report::{Server, described};
-use super::live::{block_on, client_at, endpoint_of, token_for};
+use super::live::{Entrance, block_on, client_at, token_for};
 use super::print;
 use super::reach::AppReach;
 use crate::failure::Failure;
@@ -64,7 +64,7 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<(), Failure> {
     let door = arguments.reach.open()?;
     // Only who may look at the app may load it.
     door.api.get(&door.path(&["channels"]), &[("limit", "1")])?;
-    let endpoint = endpoint_of(&door, arguments.endpoint.as_deref());
+    let entrance = Entrance::of(&door, arguments.endpoint.as_deref())?;
     let mut tokens = Vec::with_capacity(plan.clients);
     for at in 0..plan.clients {
         let token = token_for(&door, &plan.user(at), TOKEN_S)?;
@@ -78,7 +78,7 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<(), Failure> {
     let server = Server::of(&door);
     let report = block_on(async {
         output::notice(format_args!("logging in {} clients", plan.clients));
-        let clients = log_in(&plan, &endpoint, &door.app, tokens).await?;
+        let clients = log_in(&plan, &entrance, tokens).await?;
         let tally = Arc::new(Mutex::new(Tally::new()?));
         let (mut handles, mut readers) = (Vec::new(), JoinSet::new());
         for (client, events) in clients {
@@ -96,25 +96,24 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<(), Failure> {
     if arguments.json {
         print::json(&report)
     } else {
-        print::line(&described(&plan, &endpoint, &report))
+        print::line(&described(&plan, &entrance.endpoint, &report))
     }
 }
 
 async fn log_in(
     plan: &Plan,
-    endpoint: &str,
-    app: &str,
+    entrance: &Entrance,
     tokens: Vec<Option<String>>,
 ) -> Result<Vec<(Client, Events)>, Failure> {
     let places = Arc::new(Semaphore::new(LOGINS));
     let mut logins = JoinSet::new();
     for (at, token) in tokens.into_iter().enumerate() {
         let (places, user) = (places.clone(), plan.user(at));
-        let (endpoint, app) = (endpoint.to_owned(), app.to_owned());
+        let entrance = entrance.clone();
         let channel = (plan.pattern == Pattern::Channel).then(|| plan.channel());
         logins.spawn(async move {
             let _place = places.acquire_owned().await;
-            let (client, events) = client_at(&endpoint, &app, &user, token.as_deref()).await?;
+            let (client, events) = client_at(&entrance, &user, token.as_deref()).await?;
             if let Some(channel) = channel {
                 client.channel(channel).join().await.map_err(|error| {
                     let what = format!("{user} cannot join the channel: {error}");

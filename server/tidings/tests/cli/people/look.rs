@@ -75,6 +75,41 @@ fn who_is_there_is_seen_looked_at_and_thrown_out() {
 }
 
 #[test]
+fn who_has_changed_what_is_listed_the_newest_first() {
+    let place = Place::new();
+    assert_eq!(
+        place.succeed(&["audit", "--action", "/bans"]),
+        "the audit log has no entry that fits\n"
+    );
+    // More than a page of them.
+    for number in 0..105 {
+        place.succeed(&["ban", &format!("user-{number}"), "--app", APP]);
+    }
+    place.succeed(&["unban", "user-7", "--app", APP]);
+    let newest = place.lines(&["audit", "--limit", "2"]);
+    let action = |entry: &serde_json::Value| entry["action"].as_str().expect("a text").to_owned();
+    assert!(action(&newest[0]).starts_with("DELETE "), "{newest:?}");
+    assert!(action(&newest[1]).starts_with("POST "), "{newest:?}");
+    let all = place.lines(&[
+        "audit", "--limit", "0", "--action", "/bans", "--by", "local",
+    ]);
+    assert_eq!(all.len(), 106);
+    let times: Vec<_> = all.iter().map(|entry| entry["at_ms"].as_u64()).collect();
+    assert!(times.is_sorted_by(|one, other| one >= other), "{times:?}");
+    assert_eq!(place.lines(&["audit", "--by", "nobody"]).len(), 0);
+    assert_eq!(
+        place.lines(&["audit", "--app", APP, "--since", "1h"]).len(),
+        100
+    );
+    let shown = place.succeed(&["audit", "--limit", "1"]);
+    assert!(shown.starts_with("time "), "{shown}");
+    assert!(
+        shown.contains("local") && shown.contains("DELETE /api/v1/"),
+        "{shown}"
+    );
+}
+
+#[test]
 fn somebody_is_thrown_out_and_kept_out() {
     let place = Place::new();
     let _alice = place.user("alice", &["lobby"]);

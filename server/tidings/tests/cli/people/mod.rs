@@ -18,9 +18,9 @@ use tokio::runtime::Runtime;
 use crate::{APP, Running, serve, text, tidings};
 
 /// Commands whose help texts are compared.
-pub(crate) const COMMANDS: [&str; 17] = [
-    "ask", "ban", "bans", "bench", "channel", "channels", "context", "events", "kick", "pub",
-    "status", "sub", "tail", "top", "unban", "user", "who",
+pub(crate) const COMMANDS: [&str; 18] = [
+    "ask", "audit", "ban", "bans", "bench", "channel", "channels", "context", "events", "kick",
+    "pub", "status", "sub", "tail", "top", "unban", "user", "who",
 ];
 
 /// A server with an app that anybody may log in to, and users on it.

@@ -40,7 +40,14 @@ fn a_message_is_followed_from_its_sender_to_everybody_who_has_it() {
     let mut lines = way.lines();
     let head = format!("message {id} from alice to #lobby");
     assert_eq!(lines.next(), Some(head.as_str()), "{way}");
-    for step in ["accepted", "ordered", "given", "written", "confirmed"] {
+    for step in [
+        "accepted",
+        "ordered",
+        "given",
+        "queued",
+        "written",
+        "confirmed",
+    ] {
         assert!(
             way.lines().any(|line| line.starts_with(step)),
             "{step}: {way}"

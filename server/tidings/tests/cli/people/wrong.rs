@@ -4,6 +4,10 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
 use std::process::Stdio;
 
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedKey, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+};
+
 use super::Place;
 use crate::{APP, run, text};
 
@@ -89,7 +93,8 @@ fn what_is_no_good_answer_is_told_with_what_to_do() {
 fn tls_is_checked_against_the_authorities_that_are_given() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = |name: &str| folder.path().join(name).to_str().expect("plain").to_owned();
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    let (authority, made) = certificates();
+    std::fs::write(path("ca.pem"), authority).expect("written");
     std::fs::write(path("cert.pem"), made.cert.pem()).expect("written");
     std::fs::write(path("key.pem"), made.signing_key.serialize_pem()).expect("written");
     std::fs::write(path("no.pem"), "hello").expect("written");
@@ -133,10 +138,13 @@ fn tls_is_checked_against_the_authorities_that_are_given() {
     };
     let (is_good, told) = who(&["--url", &url]);
     assert!(!is_good && told.contains("add --ca-file FILE"), "{told}");
-    let (is_good, told) = who(&["--url", &url, "--ca-file", &cert]);
-    assert!(is_good, "{told}");
+    let ca = path("ca.pem");
+    for option in ["--ca-file", "--ca"] {
+        let (is_good, told) = who(&["--url", &url, option, &ca]);
+        assert!(is_good, "{told}");
+    }
     let other = format!("https://127.0.0.1:{port}");
-    let (is_good, told) = who(&["--url", &other, "--ca-file", &cert]);
+    let (is_good, told) = who(&["--url", &other, "--ca-file", &ca]);
     assert!(
         !is_good && told.contains("must be one of the certificate's"),
         "{told}"
@@ -149,6 +157,57 @@ fn tls_is_checked_against_the_authorities_that_are_given() {
     // On the server's own machine its address is known to be its own.
     let (is_good, told) = who(&["--data-dir", &data]);
     assert!(is_good, "{told}");
+    logged_in_commands_believe_the_authority(&url, &ca, secret);
+}
+
+/// An authority of one's own as PEM, and what it vouches for: a server `localhost`.
+fn certificates() -> (String, CertifiedKey<KeyPair>) {
+    let key = KeyPair::generate().expect("a key");
+    let mut authority = CertificateParams::new(Vec::new()).expect("a name");
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    authority.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    let pem = authority.self_signed(&key).expect("a certificate").pem();
+    let issuer = Issuer::new(authority, key);
+    let signing_key = KeyPair::generate().expect("a key");
+    let server = CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
+    let cert = server
+        .signed_by(&signing_key, &issuer)
+        .expect("vouched for");
+    (pem, CertifiedKey { cert, signing_key })
+}
+
+/// `sub`, `ask` and `bench` reach the server as clients do, and believe whom the API's calls
+/// believe.
+fn logged_in_commands_believe_the_authority(url: &str, ca: &str, secret: &str) {
+    let command = |arguments: &[&str], ca: &str| {
+        let mut command = crate::tidings(arguments);
+        command.args(["--app", APP, "--url", url, "--ca", ca]);
+        command.env("TIDINGS_KEY", secret).stdin(Stdio::null());
+        command
+    };
+    let mut sub = command(&["sub", "lobby", "--count", "1", "--as", "listener"], ca)
+        .stdout(Stdio::piped())
+        .spawn()
+        .map(crate::Running)
+        .expect("the program runs");
+    crate::until("the message has come", || {
+        let published = command(&["pub", "lobby", "over TLS"], ca).output();
+        assert!(published.expect("the program runs").status.success());
+        sub.0.try_wait().expect("a state").is_some()
+    });
+    let mut told = String::new();
+    let mut out = sub.0.stdout.take().expect("a pipe");
+    out.read_to_string(&mut told).expect("text");
+    assert!(told.contains("over TLS"), "{told}");
+    let asked = command(&["ask", "nobody", "there?", "--wait", "1"], ca).output();
+    let told = text(&asked.expect("the program runs").stderr);
+    assert!(
+        told.contains("nobody") && !told.contains("no login"),
+        "{told}"
+    );
+    let bench = ["bench", "--clients", "2", "--rate", "10", "--time", "1"];
+    let output = command(&bench, ca).output().expect("the program runs");
+    assert!(output.status.success(), "{}", text(&output.stderr));
 }
 
 #[test]
