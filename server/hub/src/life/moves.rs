@@ -304,6 +304,11 @@ impl Hub {
         let departing = std::mem::take(&mut self.logins.moves.departing);
         for one in departing {
             match self.kernel.sessions.get(one.key) {
+                Some(session) if session.connection.is_some() => {
+                    // Its client has come back here, and waits nowhere else.
+                    let answer = Answer::NotGiven(NotGiven::Stays);
+                    self.kernel.answer(one.asker, answer, out);
+                }
                 Some(session) if !self.is_quiet(one.key, session) => {
                     self.logins.moves.departing.push(one)
                 }

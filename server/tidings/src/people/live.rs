@@ -13,6 +13,7 @@ use tidings_client::{
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::complete;
+use super::interrupt::interrupted;
 use super::print::{self, at_millis, now_ms};
 use super::reach::{AppDoor, AppReach};
 use super::send::read_message;
@@ -339,7 +340,7 @@ pub(crate) fn sub(arguments: &SubArguments) -> Result<(), Failure> {
             ));
             tokio::select! {
                 done = listen(arguments, &mut events) => done,
-                _ = tokio::signal::ctrl_c() => Ok(()),
+                () = interrupted() => Ok(()),
             }
         };
         let done = done.await;
@@ -436,7 +437,7 @@ pub(crate) fn ask(arguments: &AskArguments) -> Result<(), Failure> {
         let (client, mut events, _) = log_in(&door, &arguments.who).await?;
         let done = tokio::select! {
             done = answered(arguments, &client, &mut events, question) => done,
-            _ = tokio::signal::ctrl_c() => Err(Failure::new("no answer yet", "wait for it")),
+            () = interrupted() => Err(Failure::new("no answer yet", "wait for it")),
         };
         let _ = timeout(LOGOUT_WAIT, client.logout()).await;
         done

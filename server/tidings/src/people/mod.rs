@@ -12,6 +12,7 @@ mod complete;
 mod context_command;
 mod contexts;
 mod http;
+mod interrupt;
 mod live;
 mod look;
 mod print;

@@ -15,6 +15,7 @@ use super::plan::{Pattern, Plan};
 use super::report::{Server, own_cpu, percentiles};
 use crate::failure::Failure;
 use crate::output;
+use crate::people::interrupt::interrupted;
 
 /// Messages without an answer at a time; more wait, and are late.
 const OPEN_MAX: usize = 10_000;
@@ -110,7 +111,7 @@ pub(super) async fn measure(
     locked(tally).begun = begun;
     let sent = tokio::select! {
         sent = send_all(plan, clients, tally, begun) => sent,
-        _ = tokio::signal::ctrl_c() => {
+        () = interrupted() => {
             output::notice("stopped early; what was measured so far:");
             locked(tally).answered
         }
