@@ -18,7 +18,7 @@ use crate::cluster::Lessee;
 use crate::commands::{Command, Ended};
 use crate::key_sets::{AppsPlace, KeySets};
 use crate::mailbox::{Envelope, Mailbox};
-use crate::mailboxes::{settle, tell};
+use crate::mailboxes::{reports_within, settle, tell};
 use crate::memory::{Watch, give_back_freed, memory_allocated, memory_used};
 use crate::readiness::{Phase, Readiness};
 use crate::storage::stored_bounds;
@@ -30,6 +30,16 @@ use crate::{http, kept_sessions};
 /// How long connections may take to end in a drain, after the last client was sent away. With the
 /// window for that and the wait for what is under way, it stays below the 30 s of contract 4.5.
 pub(crate) const DRAIN: Duration = Duration::from_secs(6);
+
+/// How long a node that has sent its clients away waits for their sessions to move: clients connect
+/// to another node at once.
+const MOVES: Duration = Duration::from_secs(3);
+
+/// How often a node that has sent its clients away looks whether their sessions have moved.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// How long hubs may take to say how many sessions they have.
+const REPORT: Duration = Duration::from_secs(1);
 
 /// How often the supervisor wakes where memory is not measured.
 const UNMEASURED: Duration = Duration::from_secs(60);
@@ -141,6 +151,26 @@ impl Supervisor {
                 tracing::warn!("connections are cut that did not end in time");
                 break;
             }
+        }
+        if self.lessee.as_ref().is_some_and(|it| !it.is_over()) {
+            self.wait_for_moves(begin);
+        }
+    }
+
+    /// Waits until sessions have been fetched by the nodes where their clients are now; not for
+    /// clients that do not come back soon.
+    fn wait_for_moves(&self, begin: Instant) {
+        let sessions = || {
+            let reports = reports_within(&self.mailboxes, REPORT);
+            reports
+                .iter()
+                .map(|it| it.cell.sizes.sessions)
+                .sum::<usize>()
+        };
+        let left = self.drain.saturating_sub(begin.elapsed());
+        let until = Instant::now() + left.min(MOVES);
+        while Instant::now() < until && sessions() > 0 {
+            std::thread::sleep(LOOK);
         }
     }
 
