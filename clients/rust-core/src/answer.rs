@@ -86,9 +86,16 @@ pub struct HistoryMessage {
     pub message: Message,
     /// When the server received it, Unix milliseconds.
     pub server_ts_ms: u64,
-    /// Identifies the message to operators and in events of the API: 32 hexadecimal digits. `None` =
-    /// it was kept by a server before 0.2.
+    /// Identifies the message to operators and in events of the API: 32 hexadecimal digits.
+    /// `None` = it was kept by a server before 0.2.
     pub message_id: Option<String>,
+}
+
+/// A message's id in digits, if it is one.
+fn message_id(id: &[u8]) -> Option<String> {
+    let digits = (id.len() == 16).then(|| tidings_wire::hex(id))?;
+    debug_assert_eq!(digits.len(), 32, "two digits stand for a byte");
+    Some(digits)
 }
 
 /// A part of a history.
@@ -108,7 +115,7 @@ impl HistoryPage {
             from: kept.from,
             message: Message::from_proto(kept.message),
             server_ts_ms: kept.server_ts,
-            message_id: (kept.id.len() == 16).then(|| tidings_wire::hex(&kept.id)),
+            message_id: message_id(&kept.id),
         };
         Self {
             messages: page.messages.into_iter().map(message).collect(),

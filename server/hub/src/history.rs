@@ -57,14 +57,17 @@ pub(crate) fn history_message(
 ) -> HistoryMessage {
     debug_assert!(!from.is_empty(), "a message without a sender");
     let mut body = message.encode_to_vec();
-    let id = Bytes::copy_from_slice(&id.0);
-    body.extend(Named { id }.encode_to_vec());
-    HistoryMessage {
+    let digits = Bytes::copy_from_slice(&id.0);
+    body.extend(Named { id: digits }.encode_to_vec());
+    let kept = HistoryMessage {
         position: 0,
         from,
         body: Bytes::from(body),
         server_ts,
-    }
+    };
+    debug_assert_eq!(kept.id(), Some(id), "the id is not read back");
+    debug_assert!(kept.position == 0, "the store gives the position");
+    kept
 }
 
 impl HistoryMessage {

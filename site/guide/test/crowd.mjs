@@ -1,4 +1,5 @@
-// Users in a process of their own, to be stopped with it: ADDRESS APP NUMBER. Says a line once all are there.
+// Users in a process of their own, to be stopped with it: ADDRESS APP NUMBER.
+// Says a line once all are there.
 
 import { User } from './user.mjs';
 

@@ -416,16 +416,11 @@ declare namespace AgoraRTM {
   interface HistoryMessage {
     /** The message's place in its conversation; rises from 1. */
     position: number;
-    /** The sender. */
-    userId: string;
-    /** The message. */
+    userId: string; // The sender.
     message: RtmMessage;
     /** When the server received it. Unix milliseconds. */
     serverReceivedTs: number;
-    /**
-     * Names the message to the operators of the server, 32 hexadecimal digits. Empty if a server
-     * before 0.2 has kept it.
-     */
+    /** Names it to operators: 32 hexadecimal digits; empty if a server before 0.2 has kept it. */
     messageId: string;
   }
   /** Part of a history. Not in the original API. */

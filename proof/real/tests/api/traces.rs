@@ -294,8 +294,8 @@ fn histories_name_messages_as_answers_do() {
         let published = expect(&world.post(&made.path("/publish"), &body), 200);
         let id = id_of(&published["results"][0]);
         let options = SendOptions::new().history();
-        let sent = alice.channel("room").send_with("two", options);
-        sent.await.expect("sent");
+        let room = alice.channel("room");
+        room.send_with("two", options).await.expect("sent");
         let told = expect(&world.get(&made.path("/history?channel=room")), 200);
         let items = told["items"].as_array().expect("a list");
         assert_eq!(

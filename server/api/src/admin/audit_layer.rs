@@ -31,9 +31,18 @@ pub(super) fn routes() -> Routes {
 #[utoipa::path(
     get, path = "/api/v1/audit", tag = "Audit",
     params(
-        ("order" = Option<String>, Query, description = "`asc` (the oldest first) unless given, or `desc` (the newest first)"),
-        ("after" = Option<String>, Query, description = "Only entries after this cursor: the `next` of the page before, the oldest first"),
-        ("before" = Option<String>, Query, description = "Only entries before this cursor: the `next` of the page before, the newest first. With `order=desc` only"),
+        (
+            "order" = Option<String>, Query,
+            description = "`asc` (the oldest first) unless given, or `desc` (the newest first)"
+        ),
+        (
+            "after" = Option<String>, Query,
+            description = "Only entries after this cursor; the `next` of the page before it"
+        ),
+        (
+            "before" = Option<String>, Query,
+            description = "Only entries before this cursor: `next`, where `order` is `desc`"
+        ),
         ("limit" = Option<u64>, Query, description = "1 to 100"),
     ),
     responses(

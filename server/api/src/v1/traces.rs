@@ -242,7 +242,10 @@ impl Message {
     get, path = "/api/v1/apps/{app}/traces/messages", tag = "Tracing",
     params(
         ("app" = String, Path, description = "App id"),
-        ("user" = Option<String>, Query, description = "Only those from or to this user, and those of channels that were followed for this user"),
+        (
+            "user" = Option<String>, Query,
+            description = "Only those from, to or, out of a channel, followed for this user"
+        ),
         ("channel" = Option<String>, Query, description = "Only those to this channel"),
         ("limit" = Option<u64>, Query, description = "1 to 100"),
     ),

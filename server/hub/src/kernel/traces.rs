@@ -130,7 +130,8 @@ impl Traces {
 
     /// Notes later when a frame is written.
     fn wait_for_write(&mut self, write: Write) {
-        if self.writes.len() < TRACE_WAITS_MAX {
+        // What is resumed after the last trace's end is waited for, but not noted any more.
+        if self.is_on && self.writes.len() < TRACE_WAITS_MAX {
             self.writes.push(write);
         }
     }
@@ -263,6 +264,10 @@ impl Traces {
             .collect();
         users.sort();
         users.dedup();
+        debug_assert!(
+            users.len() <= 2 * TRACES_PER_APP_MAX,
+            "more users are followed than there may be traces"
+        );
         users
     }
 

@@ -20,3 +20,4 @@ mod services;
 mod slow;
 mod time;
 mod traces;
+mod traces_written;

@@ -1,8 +1,8 @@
 //! Message tracing: the whole way of a message over two hubs, what is not followed, and the bounds.
 
 use tidings_wire::limits::{
-    PEER_ACK_WAIT_MS, REPLAY_FRAMES_MAX, TRACE_BYTES_MAX, TRACE_KEPT_MS, TRACE_LONGEST_MS,
-    TRACE_STEPS_MAX, TRACE_WAITS_MAX, TRACED_APPS_MAX, TRACES_PER_APP_MAX,
+    PEER_ACK_WAIT_MS, REPLAY_FRAMES_MAX, TRACE_BYTES_MAX, TRACE_KEPT_MS, TRACE_STEPS_MAX,
+    TRACE_WAITS_MAX, TRACED_APPS_MAX, TRACES_PER_APP_MAX,
 };
 use tidings_wire::names::{AppId, ChannelName, UserId};
 use tidings_wire::proto::request::Call;
@@ -21,7 +21,7 @@ fn app() -> AppId {
 }
 
 /// Asks a hub about traces.
-fn trace(node: &mut Node, hub: usize, call: TraceCall) -> OutsideAnswer {
+pub(super) fn trace(node: &mut Node, hub: usize, call: TraceCall) -> OutsideAnswer {
     let ticket = 1_000_000 + node.answers.len() as u64;
     let app = app();
     ask(node, hub, ticket, OutsideCall::Trace { app, call });
@@ -29,7 +29,7 @@ fn trace(node: &mut Node, hub: usize, call: TraceCall) -> OutsideAnswer {
 }
 
 /// Follows messages of a user, of a channel, or all, for a minute.
-fn follow(node: &mut Node, user: Option<&str>, channel: Option<&str>) {
+pub(super) fn follow(node: &mut Node, user: Option<&str>, channel: Option<&str>) {
     for hub in 0..node.hubs.len() {
         let begun = Trace {
             id: [1; 8],
@@ -43,13 +43,13 @@ fn follow(node: &mut Node, user: Option<&str>, channel: Option<&str>) {
 }
 
 /// The id of the message that a session has sent with a request.
-fn id_of(node: &Node, connection: ConnectionId, cseq: u64) -> MessageId {
+pub(super) fn id_of(node: &Node, connection: ConnectionId, cseq: u64) -> MessageId {
     let session = node.welcome(connection).session_id;
     let session = SessionId(session[..].try_into().expect("16 bytes"));
     MessageId::new(session, cseq)
 }
 
-fn noted(node: &mut Node, hub: usize, id: MessageId) -> Option<TracedMessage> {
+pub(super) fn noted(node: &mut Node, hub: usize, id: MessageId) -> Option<TracedMessage> {
     match trace(node, hub, TraceCall::Message(id)) {
         OutsideAnswer::Traced(noted) => noted.map(|noted| *noted),
         other => panic!("answered {other:?}"),
@@ -57,7 +57,7 @@ fn noted(node: &mut Node, hub: usize, id: MessageId) -> Option<TracedMessage> {
 }
 
 /// The names of the steps that a hub has noted, with their users and counts.
-fn steps(node: &mut Node, hub: usize, id: MessageId) -> Vec<String> {
+pub(super) fn steps(node: &mut Node, hub: usize, id: MessageId) -> Vec<String> {
     let noted = noted(node, hub, id).map_or(Vec::new(), |noted| noted.steps);
     let shown = noted.iter().map(|step| {
         let user = step.user.as_ref().map(|user| format!(" {user}"));
@@ -72,12 +72,12 @@ fn steps(node: &mut Node, hub: usize, id: MessageId) -> Vec<String> {
     shown.collect()
 }
 
-fn join(node: &mut Node, connection: ConnectionId, channel: &str) {
+pub(super) fn join(node: &mut Node, connection: ConnectionId, channel: &str) {
     let channel = channel.into();
     node.call(connection, Call::Join(Join { channel }));
 }
 
-fn to_channel(channel: &str, text: &str, history: bool) -> Call {
+pub(super) fn to_channel(channel: &str, text: &str, history: bool) -> Call {
     Call::SendToChannel(SendToChannel {
         channel: channel.into(),
         message: Some(Message {
@@ -88,7 +88,7 @@ fn to_channel(channel: &str, text: &str, history: bool) -> Call {
     })
 }
 
-fn confirm_all(node: &mut Node, connection: ConnectionId) {
+pub(super) fn confirm_all(node: &mut Node, connection: ConnectionId) {
     let numbered = node.numbered(connection);
     node.say(connection, numbered, vec![]);
 }
@@ -255,105 +255,8 @@ fn the_way_of_a_channel_message_is_noted_by_every_hub_with_members() {
     assert_eq!([0, 1].map(|hub| noted(&mut node, hub, id)), [None, None]);
 }
 
-#[test]
-fn what_a_followed_user_is_given_of_a_channel_is_noted_for_that_user() {
-    let mut node = Node::new(2);
-    let alice = node.login(0, "alice");
-    let carol = node.login(1, "carol");
-    let dave = node.login(1, "dave");
-    for connection in [alice, carol, dave] {
-        join(&mut node, connection, "room");
-    }
-    follow(&mut node, Some("carol"), None);
-    let cseq = node.call(alice, to_channel("room", "hello", false));
-    let id = id_of(&node, alice, cseq);
-    write_all(&mut node, 1);
-    for connection in [carol, dave] {
-        confirm_all(&mut node, connection);
-    }
-    assert_eq!(noted(&mut node, 0, id), None);
-    let expected = [
-        "ordered",
-        "given carol",
-        "queued carol",
-        "written carol",
-        "confirmed carol",
-    ];
-    assert_eq!(steps(&mut node, 1, id), expected);
-    assert!(!noted(&mut node, 1, id).expect("noted").is_waiting);
-    assert_eq!(listed(&mut node, 1, "carol"), [id]);
-    assert!(listed(&mut node, 1, "dave").is_empty());
-    // What carol sends to the channel herself is followed as before, and not given to her.
-    let cseq = node.call(carol, to_channel("room", "hello", false));
-    let own = id_of(&node, carol, cseq);
-    let seen = steps(&mut node, 1, own);
-    assert_eq!(seen[..3], ["accepted carol", "stamped", "ordered"]);
-    assert!(!seen.contains(&"given carol".to_owned()), "{seen:?}");
-    // With a trace of the channel besides, all members are counted, and carol is found still.
-    follow(&mut node, None, Some("room"));
-    let cseq = node.call(alice, to_channel("room", "hello", false));
-    let both = id_of(&node, alice, cseq);
-    let seen = steps(&mut node, 1, both);
-    assert_eq!(seen, ["ordered", "given 2", "queued 2"]);
-    assert_eq!(listed(&mut node, 1, "carol"), [both, own, id]);
-    // One of another channel's is not meant by a trace of both.
-    for hub in [0, 1] {
-        while trace(&mut node, hub, TraceCall::End([1; 8])) == OutsideAnswer::Count(1) {}
-    }
-    follow(&mut node, Some("carol"), Some("other"));
-    let cseq = node.call(alice, to_channel("room", "hello", false));
-    let id = id_of(&node, alice, cseq);
-    assert_eq!(noted(&mut node, 1, id), None);
-}
-
-/// The messages that a hub lists by a user, the newest first.
-fn listed(node: &mut Node, hub: usize, user: &str) -> Vec<MessageId> {
-    let call = TraceCall::Messages {
-        user: Some(UserId::parse(user).expect("a user")),
-        channel: None,
-        limit: 9,
-    };
-    match trace(node, hub, call) {
-        OutsideAnswer::TracedMessages(found) => found.iter().map(|entry| entry.id).collect(),
-        other => panic!("answered {other:?}"),
-    }
-}
-
-#[test]
-fn it_is_noted_when_a_connection_that_does_not_read_is_written_at_last_or_gone() {
-    let mut node = Node::new(1);
-    let users = ["alice", "bob", "carol", "dave"];
-    let [alice, bob, carol, dave] = users.map(|user| node.login(0, user));
-    for connection in [alice, bob, carol, dave] {
-        join(&mut node, connection, "room");
-    }
-    assert!(!node.hubs[0].has_traced_writes(), "nothing is followed");
-    follow(&mut node, None, None);
-    let cseq = node.call(alice, to_channel("room", "hello", false));
-    let id = id_of(&node, alice, cseq);
-    let mut asked = node.hubs[0].traced_connections();
-    asked.sort();
-    assert_eq!(asked, [bob, carol, dave]);
-    let written = |node: &mut Node, written: &[ConnectionId], gone: &[ConnectionId]| {
-        let (written, gone) = (written.to_vec(), gone.to_vec());
-        node.give(0, Input::Written { written, gone });
-        steps(node, 0, id)
-            .into_iter()
-            .filter(|step| step.starts_with("written"))
-            .collect::<Vec<_>>()
-    };
-    assert_eq!(written(&mut node, &[bob], &[]), ["written 1"]);
-    assert_eq!(written(&mut node, &[bob], &[]), ["written 1"]);
-    assert_eq!(written(&mut node, &[], &[dave]), ["written 1"]);
-    assert_eq!(
-        written(&mut node, &[bob, carol, dave], &[]),
-        ["written 1", "written 1"]
-    );
-    assert!(!node.hubs[0].has_traced_writes());
-}
-
 /// Tells a hub that all its connections are written.
-fn write_all(node: &mut Node, hub: usize) {
+pub(super) fn write_all(node: &mut Node, hub: usize) {
     let mut written = node.hubs[hub].traced_connections();
     written.sort();
     let gone = Vec::new();
@@ -550,22 +453,6 @@ fn steps_are_bounded_and_the_oldest_messages_go() {
         assert!(sent * 64 < TRACE_BYTES_MAX, "the first goes some time");
     }
     assert!(sent > 500, "{sent} messages have room");
-}
-
-#[test]
-fn a_trace_is_on_for_the_longest_time_at_most() {
-    let mut node = Node::new(1);
-    let for_ever = Trace {
-        id: [1; 8],
-        user: None,
-        channel: None,
-        until_ms: u64::MAX,
-    };
-    trace(&mut node, 0, TraceCall::Begin(for_ever));
-    let OutsideAnswer::Traces(on) = trace(&mut node, 0, TraceCall::List) else {
-        panic!("answered something else");
-    };
-    assert_eq!(on[0].until_ms, node.now.unix_ms + TRACE_LONGEST_MS);
 }
 
 #[test]

@@ -115,6 +115,7 @@ macro_rules! contract_tests {
             old_events_go_and_names_are_erased
             a_record_is_what_was_written_last
             writes_that_belong_together_are_made_together
+            records_are_listed_from_the_last_on
             records_are_listed_in_pages
             each_scope_of_a_table_is_bounded
             a_full_log_drops_its_first_records

@@ -145,6 +145,19 @@ pub fn records_are_listed_in_pages(store: &mut dyn Subject) {
         scan(store, Table::Webhooks, (b"a", Some(b"b")), 9).0,
         Vec::<Vec<u8>>::new()
     );
+}
+
+/// Records are listed from the last key on too, between two keys; one that the same group writes is
+/// in its place.
+pub fn records_are_listed_from_the_last_on(store: &mut dyn Subject) {
+    let keys: [&[u8]; 6] = [b"a", b"a\0", b"a\xff", b"a\xff\xff", b"b", b"\xff\xff"];
+    let writes = keys.map(|key| RecordWrite {
+        key: Bytes::from_static(key),
+        ..put(Table::Webhooks, "", "v")
+    });
+    let written = ask(store, RecordOp::Write(writes.to_vec()));
+    assert_eq!(written, RecordAnswer::Written);
+    ask(store, RecordOp::Write(vec![put(Table::Audit, "a", "v")]));
     let back = |store: &mut dyn Subject, after: Option<&[u8]>, before: Option<&[u8]>, count_max| {
         let op = RecordOp::Scan {
             table: Table::Webhooks,
@@ -156,7 +169,7 @@ pub fn records_are_listed_in_pages(store: &mut dyn Subject) {
         };
         keys_of(store, op)
     };
-    let reversed: Vec<Vec<u8>> = all.iter().rev().cloned().collect();
+    let reversed: Vec<Vec<u8>> = keys.iter().rev().map(|key| key.to_vec()).collect();
     let (last, has_more) = back(store, None, None, 4);
     assert_eq!((&last[..], has_more), (&reversed[..4], true));
     let (rest, has_more) = back(store, None, Some(&last[3]), 4);

@@ -2,6 +2,7 @@
 //! themselves, `/metrics`, the statistics that the console and `tidings top` show, the security
 //! log, message traces, spans and webhooks. All of them must tell the same numbers.
 
+mod checks;
 mod collector;
 mod legacy;
 
@@ -12,10 +13,14 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tidings_client::{Client, ClientEvent, Events, GapSource, RemoteInvitationNews, SendOptions};
 
+use self::checks::{
+    check_invitations, check_metrics, check_security, check_spans, check_stats, check_traces,
+    check_webhooks,
+};
 use self::collector::Collector;
 use self::legacy::Legacy;
 use crate::office::expect;
-use crate::openmetrics::{Families, parse, sum};
+use crate::openmetrics::{Families, parse};
 use crate::webhooks::{Backend, LOOPBACK};
 use crate::world::{APP, World, free_port};
 
@@ -36,7 +41,7 @@ const TOLD: [&str; 5] = [
 struct Judge {
     native_logins: u64,
     legacy_logins: u64,
-    /// By reason.
+    /// By the reason that their clients were told.
     refused_logins: BTreeMap<&'static str, u64>,
     resumes: u64,
     /// Messages that were taken, and the bytes of their payloads, by kind.
@@ -227,6 +232,7 @@ fn everything_that_tells_of_a_day_tells_the_same() {
         runtime.block_on(miss(&desk, &people, &mut judge));
         check_metrics(&desk, &judge, people.len() as u64);
         check_security(&desk, &judge);
+        check_invitations(&desk, &judge);
         check_webhooks(&desk);
         check_stats(&desk);
         check_spans(&desk, &judge);
@@ -234,19 +240,39 @@ fn everything_that_tells_of_a_day_tells_the_same() {
     }
 }
 
+/// Those who are there on the day.
+struct People {
+    alice: Person,
+    bob: Person,
+    carol: Person,
+    old: Legacy,
+}
+
 /// The day. Returns those who are still there at its end.
 async fn pass(desk: &Desk, judge: &mut Judge) -> (Vec<Person>, Legacy) {
-    let world = &desk.world;
-    expect(
-        &world.post(&path("/traces"), &json!({ "minutes": 60 })),
-        201,
-    );
+    let wish = json!({ "minutes": 60 });
+    expect(&desk.world.post(&path("/traces"), &wish), 201);
+    let mut people = arrive(&desk.world, judge).await;
+    talk(desk, &mut people, judge).await;
+    let (mut people, later) = write(desk, people, judge).await;
+    refuse(&later, judge).await;
+    part_and_return(&mut people, judge).await;
+    later.leaves().await;
+    let People {
+        alice,
+        bob,
+        carol,
+        old,
+    } = people;
+    (vec![alice, bob, carol], old)
+}
 
-    // Logins of both protocols, and such as are refused.
-    let mut alice = Person::arrives(world, "alice", judge).await;
-    let mut bob = Person::arrives(world, "bob", judge).await;
+/// Logins of both protocols, and such as are refused.
+async fn arrive(world: &World, judge: &mut Judge) -> People {
+    let alice = Person::arrives(world, "alice", judge).await;
+    let bob = Person::arrives(world, "bob", judge).await;
     let carol = Person::arrives(world, "carol", judge).await;
-    let mut old = Legacy::login(world.address, DAY, "old");
+    let old = Legacy::login(world.address, DAY, "old");
     judge.legacy_logins += 1;
     for _ in 0..3 {
         refused_login(world, APP, "mallory", Some("no token")).await;
@@ -256,19 +282,31 @@ async fn pass(desk: &Desk, judge: &mut Judge) -> (Vec<Person>, Legacy) {
     expect(&world.post(&path("/bans"), &ban), 201);
     refused_login(world, DAY, "barred", None).await;
     *judge.refused_logins.entry("banned").or_default() += 1;
+    People {
+        alice,
+        bob,
+        carol,
+        old,
+    }
+}
 
-    // Messages to a channel, from users of both protocols and from the backend.
-    for person in [&alice, &bob, &carol] {
+/// Messages to a channel, from users of both protocols and from the backend.
+async fn talk(desk: &Desk, people: &mut People, judge: &mut Judge) {
+    let People {
+        alice,
+        bob,
+        carol,
+        old,
+    } = people;
+    for person in [&*alice, &*bob, &*carol] {
         person.joins("room").await;
     }
     old.call("channel_join", json!({ "name": "room" }));
     for text in ["one", "two two", "three"] {
         alice.says("room", text, judge).await;
     }
-    old.call(
-        "channel_sendmsg",
-        json!({ "name": "room", "msg": "old words" }),
-    );
+    let words = json!({ "name": "room", "msg": "old words" });
+    old.call("channel_sendmsg", words);
     judge.sent("channel", "old words");
     let body = json!({ "channel": "room", "from": "shop", "payload": "open", "store": true });
     desk.publish(&body, judge);
@@ -278,18 +316,24 @@ async fn pass(desk: &Desk, judge: &mut Judge) -> (Vec<Person>, Legacy) {
     // Its own comes back to it by the old protocol's rules: that is no delivery.
     let (_, heard) = old.hears(0, 5);
     judge.received("channel", heard - 1);
-    let mut carol = carol;
     carol.gets(0, 5, judge).await;
+}
 
-    // Messages to users: there, away, stored, between both protocols, from the backend.
-    bob.writes("alice", "to alice", SendOptions::new(), judge)
+/// Messages to users: there, away, stored, between both protocols, from the backend. Returns also
+/// who has got the stored one.
+async fn write(desk: &Desk, people: People, judge: &mut Judge) -> (People, Person) {
+    let People {
+        mut alice,
+        mut bob,
+        carol,
+        mut old,
+    } = people;
+    let plain = SendOptions::new;
+    bob.writes("alice", "to alice", plain(), judge).await;
+    bob.writes("nobody", "to nobody", plain(), judge).await;
+    bob.writes("later", "for later", plain().offline(), judge)
         .await;
-    bob.writes("nobody", "to nobody", SendOptions::new(), judge)
-        .await;
-    bob.writes("later", "for later", SendOptions::new().offline(), judge)
-        .await;
-    let writing = bob.writes("old", "to the old", SendOptions::new(), judge);
-    writing.await;
+    bob.writes("old", "to the old", plain(), judge).await;
     judge.received("peer", old.hears(1, 0).0);
     let args = json!({ "peer": "bob", "flag": "v1:E:3600", "t": "instant", "content": "from old" });
     // Its receiver's client confirms while the call waits.
@@ -304,21 +348,38 @@ async fn pass(desk: &Desk, judge: &mut Judge) -> (Vec<Person>, Legacy) {
     judge.sent("peer", "parcel");
     alice.gets(2, 0, judge).await;
     bob.gets(1, 0, judge).await;
-    let mut later = Person::arrives(world, "later", judge).await;
+    let mut later = Person::arrives(&desk.world, "later", judge).await;
     later.gets(1, 0, judge).await;
+    let people = People {
+        alice,
+        bob,
+        carol,
+        old,
+    };
+    (people, later)
+}
 
-    // Calls that are refused: for a reason, and for a limit.
-    let not_in = later.client.channel("room").send("x").await;
+/// Calls that are refused: for a reason, and for a limit.
+async fn refuse(person: &Person, judge: &mut Judge) {
+    let not_in = person.client.channel("room").send("x").await;
     not_in.expect_err("not in it");
     *judge.errors.entry("not_in_channel").or_default() += 1;
     let mut limited = 0;
     while limited < 3 {
-        limited += u64::from(later.client.member_counts(["room"]).await.is_err());
+        limited += u64::from(person.client.member_counts(["room"]).await.is_err());
     }
     *judge.limits.entry("get_member_counts").or_default() += limited;
     *judge.errors.entry("too_often").or_default() += limited;
+}
 
-    // An invitation, and a connection that is lost and comes back.
+/// An invitation, and a connection that is lost and comes back.
+async fn part_and_return(people: &mut People, judge: &mut Judge) {
+    let People {
+        alice,
+        bob,
+        carol,
+        old,
+    } = people;
     let invited = alice.client.invite("bob", "come", Some("room")).await;
     invited.expect("invited");
     let id = loop {
@@ -328,10 +389,8 @@ async fn pass(desk: &Desk, judge: &mut Judge) -> (Vec<Person>, Legacy) {
             break id;
         }
     };
-    bob.client
-        .accept_invitation(&id, "yes")
-        .await
-        .expect("accepted");
+    let accepted = bob.client.accept_invitation(&id, "yes").await;
+    accepted.expect("accepted");
     judge.accepted_invitations += 1;
     carol.client.cut().await;
     alice.says("room", "while carol is away", judge).await;
@@ -339,10 +398,7 @@ async fn pass(desk: &Desk, judge: &mut Judge) -> (Vec<Person>, Legacy) {
     judge.resumes += 1;
     carol.gets(0, 1, judge).await;
     bob.gets(0, 1, judge).await;
-    let mut old = old;
     judge.received("channel", old.hears(0, 1).1);
-    later.leaves().await;
-    (vec![alice, bob, carol], old)
 }
 
 async fn refused_login(world: &World, app: &str, user: &str, token: Option<&str>) {
@@ -400,328 +456,4 @@ async fn miss(desk: &Desk, people: &[Person], judge: &mut Judge) {
     judge.received("channel", got);
     away.leaves().await;
     assert_eq!(people.len(), 3);
-}
-
-/// Message traces, which have followed everything until then.
-fn check_traces(desk: &Desk, judge: &Judge) {
-    let listed = expect(&desk.world.get(&path("/traces/messages?limit=100")), 200);
-    let items = listed["items"].as_array().expect("a list");
-    let of = |kind: &str| {
-        let name = if kind == "peer" { "user" } else { "channel" };
-        items.iter().filter(move |item| item[name].is_string())
-    };
-    for kind in ["peer", "channel"] {
-        let mut counts = BTreeMap::<&str, u64>::new();
-        let mut accepted = 0;
-        for item in of(kind) {
-            let id = item["message_id"].as_str().expect("an id");
-            let way = complete_way(desk, id);
-            for step in way["steps"].as_array().expect("a list") {
-                let members = step["members"].as_u64().unwrap_or(1);
-                match step["step"].as_str().expect("a name") {
-                    "accepted" => accepted += 1,
-                    "given" | "delivered_from_inbox" => {
-                        *counts.entry("given").or_default() += members
-                    }
-                    "queued"
-                        if step["detail"]
-                            .as_str()
-                            .is_some_and(|why| why.starts_with("again")) =>
-                    {
-                        *counts.entry("again").or_default() += members;
-                    }
-                    "written" => *counts.entry("written").or_default() += members,
-                    "confirmed" => *counts.entry("confirmed").or_default() += members,
-                    _ => {}
-                }
-            }
-        }
-        assert_eq!(accepted, judge.sent[kind].0, "{kind} accepted");
-        let received = judge.received[kind];
-        for step in ["given", "written", "confirmed"] {
-            assert_eq!(counts[step], received, "{kind} {step}: {counts:?}");
-        }
-    }
-}
-
-/// A message's way, once nobody is waited for.
-fn complete_way(desk: &Desk, id: &str) -> Value {
-    let path = path(&format!("/traces/messages/{id}"));
-    let begun = std::time::Instant::now();
-    loop {
-        let way = expect(&desk.world.get(&path), 200);
-        // Refused ones have no more to come.
-        if way["complete"] == true {
-            return way;
-        }
-        assert!(begun.elapsed() < Duration::from_secs(20), "{way}");
-    }
-}
-
-/// Waits until a figure is what it must be.
-fn same(what: &str, expected: f64, mut told: impl FnMut() -> f64) {
-    let begun = std::time::Instant::now();
-    loop {
-        let value = told();
-        if (value - expected).abs() < 0.5 {
-            return;
-        }
-        let is_late = begun.elapsed() > Duration::from_secs(10);
-        assert!(!is_late, "{what}: {value} are told, {expected} were");
-    }
-}
-
-fn check_metrics(desk: &Desk, judge: &Judge, there: u64) {
-    let app = ("app", DAY);
-    let of = |what: &str, name: &str, labels: &[(&str, &str)], expected: u64| {
-        let labels = [&[app][..], labels].concat();
-        same(what, expected as f64, || {
-            sum(&desk.metrics(), name, &labels)
-        });
-    };
-    let (native, legacy) = (("protocol", "native"), ("protocol", "legacy"));
-    of(
-        "logins",
-        "tidings_logins_total",
-        &[native],
-        judge.native_logins,
-    );
-    of(
-        "legacy logins",
-        "tidings_logins_total",
-        &[legacy],
-        judge.legacy_logins,
-    );
-    for name in ["tidings_sessions", "tidings_connections"] {
-        of(name, name, &[native], there);
-        of(name, name, &[legacy], 1);
-    }
-    of("resumes", "tidings_resumes_total", &[], judge.resumes);
-    for (kind, (count, bytes)) in &judge.sent {
-        let kind = ("kind", *kind);
-        of("messages", "tidings_messages_total", &[kind], *count);
-        of("bytes", "tidings_message_bytes_total", &[kind], *bytes);
-    }
-    of(
-        "to users",
-        "tidings_deliveries_total",
-        &[("kind", "peer")],
-        judge.received["peer"],
-    );
-    // What was given to a session, and then dropped, is what its user was told to have missed.
-    let given = judge.received["channel"] + judge.missed;
-    of(
-        "to members",
-        "tidings_deliveries_total",
-        &[("kind", "channel")],
-        given,
-    );
-    for (limit, count) in &judge.limits {
-        of(limit, "tidings_refused_total", &[("limit", limit)], *count);
-    }
-    for (outcome, count) in &judge.errors {
-        of(
-            outcome,
-            "tidings_call_errors_total",
-            &[("outcome", outcome)],
-            *count,
-        );
-    }
-    for (reason, count) in &judge.refused_logins {
-        let labels = [("reason", *reason)];
-        let told = || sum(&desk.metrics(), "tidings_login_refused_total", &labels);
-        same(reason, *count as f64, told);
-    }
-    let gaps = || {
-        sum(
-            &desk.metrics(),
-            "tidings_gap_total",
-            &[("cause", "buffer_overflow")],
-        )
-    };
-    same("gaps", judge.missed as f64, gaps);
-    for name in [
-        "tidings_ghost_swept_total",
-        "tidings_invariant_violation_total",
-    ] {
-        same(name, 0.0, || sum(&desk.metrics(), name, &[]));
-    }
-}
-
-/// The statistics are another reading of the same: what the console and `tidings top` show. What the
-/// server still writes down of its own, such as how far a webhook is, may come between two readings.
-fn check_stats(desk: &Desk) {
-    let begun = std::time::Instant::now();
-    loop {
-        let differ = differences(desk);
-        if differ.is_empty() {
-            break;
-        }
-        assert!(begun.elapsed() < Duration::from_secs(10), "{differ:#?}");
-    }
-}
-
-/// What `/metrics` and the statistics tell differently.
-fn differences(desk: &Desk) -> Vec<String> {
-    /// What moves while nobody does anything, or because somebody looks.
-    const MOVING: [&str; 12] = [
-        "tidings_cpu_seconds_total",
-        "tidings_memory_bytes",
-        "tidings_open_files",
-        "tidings_disk_free_bytes",
-        "tidings_eventloop_lag_seconds",
-        "tidings_queue_length",
-        "tidings_sockets",
-        "tidings_sockets_accepted_total",
-        "tidings_frames_received_total",
-        "tidings_frames_sent_total",
-        "tidings_api_requests_total",
-        "tidings_api_request_seconds",
-    ];
-    let stats = expect(&desk.world.get("/api/v1/stats"), 200);
-    let families = desk.metrics();
-    let mut found = Vec::new();
-    let mut compare = |what: &str, one: &Value, other: f64| {
-        if one.as_f64().is_none_or(|one| (one - other).abs() > 0.5) {
-            found.push(format!("{what}: {one} and {other}"));
-        }
-    };
-    for (name, family) in stats["metrics"].as_object().expect("metrics") {
-        if MOVING.contains(&name.as_str()) || family["type"] == "histogram" {
-            continue;
-        }
-        for sample in family["samples"].as_array().expect("samples") {
-            let labels = sample["labels"].as_object().expect("labels").iter();
-            let labels: Vec<(&str, &str)> = labels
-                .map(|(label, value)| (label.as_str(), value.as_str().expect("a text")))
-                .collect();
-            let told = sum(&families, name, &labels);
-            compare(&format!("{name}{labels:?}"), &sample["value"], told);
-        }
-    }
-    let apps = stats["apps"].as_array().expect("apps");
-    let day = apps
-        .iter()
-        .find(|app| app["app"] == DAY)
-        .expect("the day's");
-    for (field, name, labels) in [
-        ("logins", "tidings_logins_total", vec![]),
-        ("resumes", "tidings_resumes_total", vec![]),
-        (
-            "peer_messages",
-            "tidings_messages_total",
-            vec![("kind", "peer")],
-        ),
-        (
-            "channel_messages",
-            "tidings_messages_total",
-            vec![("kind", "channel")],
-        ),
-    ] {
-        let labels = [vec![("app", DAY)], labels].concat();
-        compare(field, &day[field], sum(&families, name, &labels));
-    }
-    let hubs = stats["hubs"].as_array().expect("hubs");
-    let sessions: u64 = hubs.iter().filter_map(|hub| hub["sessions"].as_u64()).sum();
-    compare(
-        "sessions",
-        &sessions.into(),
-        sum(&families, "tidings_sessions", &[]),
-    );
-    let of_app = expect(&desk.world.get(&path("/stats")), 200);
-    let peer = sum(
-        &families,
-        "tidings_deliveries_total",
-        &[("app", DAY), ("kind", "peer")],
-    );
-    compare("peer", &of_app["messages"]["peer"]["delivered"], peer);
-    found
-}
-
-/// The security log has a line for each login, each return and each refusal.
-fn check_security(desk: &Desk, judge: &Judge) {
-    let count = |app: &str, event: &str, reason: &str| {
-        let lines = desk.security(app);
-        let found = lines.get(&(event.to_owned(), reason.to_owned()));
-        found.copied().unwrap_or_default() as f64
-    };
-    let logins = judge.native_logins + judge.legacy_logins;
-    same("logged logins", logins as f64, || count(DAY, "login", ""));
-    same("logged returns", judge.resumes as f64, || {
-        count(DAY, "resume", "")
-    });
-    for (reason, times) in &judge.refused_logins {
-        let app = if *reason == "banned" { DAY } else { APP };
-        same(reason, *times as f64, || {
-            count(app, "login_refused", reason)
-        });
-    }
-}
-
-/// The target has got what the metrics and the list of deliveries call delivered, which is what the
-/// app's events are.
-fn check_webhooks(desk: &Desk) {
-    let events = || {
-        let mut count = 0;
-        let mut after = String::new();
-        loop {
-            let query = format!("/events?limit=500&types={}{after}", TOLD.join(","));
-            let page = expect(&desk.world.get(&path(&query)), 200);
-            let items = page["items"].as_array().expect("events");
-            if items.is_empty() {
-                return count;
-            }
-            count += items.len();
-            after = format!("&after={}", page["next"].as_str().expect("a cursor"));
-        }
-    };
-    let begun = std::time::Instant::now();
-    let told = loop {
-        let told = desk.backend.notices().len();
-        if told == events() {
-            break told;
-        }
-        let is_late = begun.elapsed() > Duration::from_secs(60);
-        assert!(!is_late, "{told} notices of {} events", events());
-    };
-    let labels = [("app", DAY), ("outcome", "delivered")];
-    let delivered = || sum(&desk.metrics(), "tidings_webhook_calls_total", &labels);
-    same("webhooks", told as f64, delivered);
-    let stats = expect(&desk.world.get(&path("/stats")), 200);
-    assert_eq!(stats["webhooks"]["calls"]["delivered"], told, "{stats}");
-}
-
-/// Spans, of which all are sampled.
-fn check_spans(desk: &Desk, judge: &Judge) {
-    let spans = &desk.collector;
-    let publish = "POST /api/v1/apps/{app}/publish";
-    same("published", judge.publishes as f64, || {
-        spans.count(publish) as f64
-    });
-    let told = desk.backend.notices().len();
-    same("deliveries", told as f64, || {
-        spans.count("webhook.delivery") as f64
-    });
-    let refused: u64 = judge.refused_logins.values().sum();
-    let logins = judge.native_logins + judge.legacy_logins;
-    let with = |outcome: &str| spans.count_with("login", "tidings.outcome", outcome) as f64;
-    same("welcomed", logins as f64, || with("welcome"));
-    let other = || spans.count("login") as f64 - with("welcome") - with("resumed");
-    same("not welcomed", refused as f64, other);
-    let operations = || sum(&desk.metrics(), "tidings_store_operations_total", &[]);
-    let begun = std::time::Instant::now();
-    loop {
-        let (told, carried_out) = (
-            spans.sum("store.commit", "tidings.operations"),
-            operations(),
-        );
-        if (told as f64 - carried_out).abs() < 0.5 {
-            break;
-        }
-        let is_late = begun.elapsed() > Duration::from_secs(20);
-        assert!(
-            !is_late,
-            "{told} operations in spans, {carried_out} counted"
-        );
-    }
 }

@@ -434,6 +434,10 @@ impl Kernel {
     pub(crate) fn trace_written(&mut self, written: &[ConnectionId], gone: &[ConnectionId]) {
         debug_assert!(written.is_sorted() && gone.is_sorted(), "searched in vain");
         let has = |list: &[ConnectionId], one: ConnectionId| list.binary_search(&one).is_ok();
+        debug_assert!(
+            written.iter().all(|one| gone.binary_search(one).is_err()),
+            "what is gone is not written"
+        );
         let writes = self
             .traces
             .take_writes(|write| has(written, write.connection) || has(gone, write.connection));
