@@ -1,5 +1,7 @@
 //! The KV bucket with the nodes' keys: how it is opened, and what is asked of it.
 
+use std::error::Error as _;
+use std::io;
 use std::time::Duration;
 
 use async_nats::connection::State;
@@ -125,22 +127,22 @@ async fn connect(settings: &ClusterSettings, there: &[NatsUrl]) -> Result<Client
             Unopened::For(ClusterError::Refused(error.to_string()))
         }
         ConnectErrorKind::Tls => Unopened::For(ClusterError::Tls(error.to_string())),
-        // A certificate that nobody vouches for does not become better by waiting.
         _ if is_of_tls(&error) => Unopened::For(ClusterError::Tls(error.to_string())),
         _ => Unopened::Away(error.to_string()),
     })
 }
 
-/// Whether TLS is the cause of an error; the library says so of some of them only.
-fn is_of_tls(error: &(dyn std::error::Error + 'static)) -> bool {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        let io = error.downcast_ref::<std::io::Error>();
-        let inner = io.and_then(std::io::Error::get_ref);
-        if error.is::<rustls::Error>() || inner.is_some_and(|inner| inner.is::<rustls::Error>()) {
+/// Whether a handshake of TLS has failed: the client library tells of it as of any I/O.
+fn is_of_tls(error: &ConnectError) -> bool {
+    let mut source = error.source();
+    while let Some(error) = source {
+        let inner = error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref);
+        if inner.is_some_and(|inner| inner.is::<rustls::Error>()) {
             return true;
         }
-        cause = error.source();
+        source = error.source();
     }
     false
 }
