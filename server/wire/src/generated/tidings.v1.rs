@@ -637,7 +637,8 @@ pub struct HistoryMessage {
     /// When the server received it, Unix milliseconds.
     #[prost(uint64, tag = "4")]
     pub server_ts: u64,
-    /// Identifies the message, as an event of the API and a trace do. 16 bytes; empty = it was kept by a server before 0.2.
+    /// Identifies the message, as an event of the API and a trace do. 16 bytes; empty = a server before
+    /// 0.2 has kept it.
     #[prost(bytes = "bytes", tag = "5")]
     pub id: ::prost::bytes::Bytes,
 }
