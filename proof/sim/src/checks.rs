@@ -14,6 +14,7 @@ use tidings_wire::limits::RESUME_WINDOW_MS;
 
 use crate::world::{ClientId, Record, Seen};
 
+mod notes;
 mod whole;
 
 /// What a server sent before it stopped may arrive this much later, in milliseconds.
@@ -136,31 +137,6 @@ pub struct Checker {
 }
 
 impl Checker {
-    /// Sessions end with their tokens, unknown to their clients.
-    pub fn note_tokens(&mut self) {
-        self.has_tokens = true;
-    }
-
-    /// There are several nodes.
-    pub fn note_nodes(&mut self) {
-        self.has_nodes = true;
-    }
-
-    /// The server's process has ended without handing over its sessions.
-    pub fn note_crash(&mut self, at_ms: u64) {
-        self.crashes_ms.push(at_ms);
-    }
-
-    /// A client has died.
-    pub fn note_dead(&mut self, client: ClientId) {
-        self.dead.insert(client);
-    }
-
-    /// A client is suspended for this long.
-    pub fn note_pause(&mut self, client: ClientId, ms: u64) {
-        *self.paused_ms.entry(client).or_default() += ms;
-    }
-
     /// A client joins the run under a user id.
     pub fn note_client(&mut self, client: ClientId, user: &str) {
         for party in self.parties.values_mut().filter(|party| party.user == user) {

@@ -157,8 +157,8 @@ impl Shard {
         }
     }
 
-    /// Asks the topic's subscribers but `from`, of which there are `elsewhere` more in other places,
-    /// and returns how many were asked here.
+    /// Asks the topic's subscribers but `from`, of which there are `elsewhere` more in other
+    /// places, and returns how many were asked here.
     fn ask(
         &self,
         from: HubId,

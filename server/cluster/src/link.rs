@@ -60,7 +60,7 @@ pub enum LinkOp {
     },
     /// Publishes a message.
     Publish {
-        /// To whom.
+        /// To whom: one subject, without `*`.
         subject: String,
         /// Where answers go, and the word that nobody is there.
         reply: Option<String>,

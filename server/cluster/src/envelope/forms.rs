@@ -39,16 +39,13 @@ fn body(shard: HubId, body: &Body) -> s::Body {
             question,
             listens,
         } => {
-            let (topic, ask, question) = (topic.clone(), *ask, question.clone());
             let op = BusOp::Ask {
-                topic,
-                ask,
-                question,
+                topic: topic.clone(),
+                ask: *ask,
+                question: question.clone(),
             };
-            s::Body::Ask(s::AskRecord {
-                crossing: crossing(shard, op),
-                listens: *listens,
-            })
+            let (crossing, listens) = (crossing(shard, op), *listens);
+            s::Body::Ask(s::AskRecord { crossing, listens })
         }
         Body::Answer {
             to,
@@ -57,9 +54,8 @@ fn body(shard: HubId, body: &Body) -> s::Body {
             answer,
         } => {
             let (to, ask, answer) = (*to, *ask, answer.clone());
-            s::Body::Answer(s::AnswerRecord {
-                crossing: crossing(*from, BusOp::Answer { to, ask, answer }),
-            })
+            let crossing = crossing(*from, BusOp::Answer { to, ask, answer });
+            s::Body::Answer(s::AnswerRecord { crossing })
         }
         Body::Absent { ask } => s::Body::Absent(s::AbsentRecord { ask: *ask }),
         Body::Hello {
@@ -87,12 +83,16 @@ fn body(shard: HubId, body: &Body) -> s::Body {
             part,
             parts,
             bytes,
-        } => s::Body::Part(s::PartRecord {
-            id: *id,
-            part: *part,
-            parts: *parts,
-            bytes: bytes.clone(),
-        }),
+        } => s::Body::Part(part_record((*id, *part, *parts), bytes)),
+    }
+}
+
+fn part_record((id, part, parts): (u64, u32, u32), bytes: &Bytes) -> s::PartRecord {
+    s::PartRecord {
+        id,
+        part,
+        parts,
+        bytes: bytes.clone(),
     }
 }
 
@@ -134,46 +134,9 @@ pub(super) fn envelope(record: s::EnvelopeRecord) -> Option<Envelope> {
 
 fn read_body(body: s::Body) -> Option<Body> {
     Some(match body {
-        s::Body::Publication(record) => {
-            let at = read_position(record.at?)?;
-            let (from, BusOp::Publish { topic, message }) = read_crossing(record.crossing)? else {
-                return None;
-            };
-            Body::Publication {
-                topic,
-                from,
-                at,
-                message,
-            }
-        }
-        s::Body::Ask(record) => {
-            let (_, op) = read_crossing(record.crossing)?;
-            let BusOp::Ask {
-                topic,
-                ask,
-                question,
-            } = op
-            else {
-                return None;
-            };
-            Body::Ask {
-                topic,
-                ask,
-                question,
-                listens: record.listens,
-            }
-        }
-        s::Body::Answer(record) => {
-            let (from, BusOp::Answer { to, ask, answer }) = read_crossing(record.crossing)? else {
-                return None;
-            };
-            Body::Answer {
-                to,
-                from,
-                ask,
-                answer,
-            }
-        }
+        s::Body::Publication(record) => read_publication(record)?,
+        s::Body::Ask(record) => read_ask(record)?,
+        s::Body::Answer(record) => read_answer(record)?,
         s::Body::Absent(record) => Body::Absent { ask: record.ask },
         s::Body::Hello(record) => {
             let known = record.known.into_iter().map(u16::try_from);
@@ -204,6 +167,51 @@ fn read_body(body: s::Body) -> Option<Body> {
             bytes: record.bytes,
         },
     })
+}
+
+fn read_publication(record: s::PublicationRecord) -> Option<Body> {
+    let at = read_position(record.at?)?;
+    match read_crossing(record.crossing)? {
+        (from, BusOp::Publish { topic, message }) => Some(Body::Publication {
+            topic,
+            from,
+            at,
+            message,
+        }),
+        _ => None,
+    }
+}
+
+fn read_ask(record: s::AskRecord) -> Option<Body> {
+    let listens = record.listens;
+    match read_crossing(record.crossing)? {
+        (
+            _,
+            BusOp::Ask {
+                topic,
+                ask,
+                question,
+            },
+        ) => Some(Body::Ask {
+            topic,
+            ask,
+            question,
+            listens,
+        }),
+        _ => None,
+    }
+}
+
+fn read_answer(record: s::AnswerRecord) -> Option<Body> {
+    match read_crossing(record.crossing)? {
+        (from, BusOp::Answer { to, ask, answer }) => Some(Body::Answer {
+            to,
+            from,
+            ask,
+            answer,
+        }),
+        _ => None,
+    }
 }
 
 fn read_position(record: s::PositionRecord) -> Option<Position> {

@@ -44,9 +44,9 @@ struct Heard {
 /// The shards of other nodes.
 #[derive(Debug, Default)]
 pub(crate) struct Origins {
-    /// Bound: nodes.
+    /// By their numbers. Bound: nodes.
     nodes: BTreeMap<u16, Node>,
-    /// Bound: `ORIGINS_MAX`.
+    /// Whose heartbeats are heard. Bound: `ORIGINS_MAX`.
     shards: BTreeMap<HubId, Heard>,
 }
 

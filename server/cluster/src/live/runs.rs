@@ -36,7 +36,7 @@ struct Run {
 /// What this shard publishes.
 #[derive(Debug)]
 pub(crate) struct Runs {
-    /// Bound: `RUNS_MAX`.
+    /// By topic. Bound: `RUNS_MAX`.
     runs: TopicMap<Run>,
     last_run: u64,
     /// When a mark may be due: one entry for each run that has published since its last one.

@@ -148,7 +148,7 @@ struct Begun {
 /// Envelopes that come in parts. A shard sends one after the other, so each has one that has begun.
 #[derive(Debug, Default)]
 pub(crate) struct Parts {
-    /// Bound: `PARTS_BYTES_MAX`.
+    /// The one of each shard. Bound: `PARTS_BYTES_MAX`.
     begun: BTreeMap<Origin, Begun>,
     held: usize,
     count: u64,

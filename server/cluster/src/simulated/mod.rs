@@ -3,6 +3,7 @@
 mod cluster;
 mod nats;
 pub mod promises;
+mod traffic;
 
 pub use cluster::{Cluster, Plan};
 pub use nats::{Link, Nats, Times};

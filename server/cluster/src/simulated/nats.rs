@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 
+use super::traffic::{Event, Lane, Word, is_counted, names};
 use crate::link::{LinkEvent, LinkOp};
 
 /// Bytes that wait for a lost connection before it is full.
@@ -28,41 +29,6 @@ pub struct Times {
     pub way_ms: (u64, u64),
     /// Between two servers.
     pub route_ms: (u64, u64),
-}
-
-/// What servers tell each other.
-#[derive(Debug, Clone)]
-enum Word {
-    Subscribed(String),
-    Unsubscribed(String),
-    Message { subject: String, payload: Bytes },
-}
-
-#[derive(Debug, Clone)]
-enum Event {
-    ToServer {
-        link: Link,
-        life: u64,
-        op: LinkOp,
-    },
-    ToClient {
-        link: Link,
-        life: u64,
-        event: LinkEvent,
-    },
-    Route {
-        between: (usize, usize),
-        life: u64,
-        word: Word,
-    },
-}
-
-/// What must stay in order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Lane {
-    ToServer(Link),
-    ToClient(Link),
-    Route(usize, usize),
 }
 
 #[derive(Debug)]
@@ -510,30 +476,4 @@ impl Nats {
             }
         }
     }
-}
-
-/// The subscriptions that a subject meets: itself, and all beside it.
-fn names(subject: &str) -> [String; 2] {
-    let (parent, _) = subject.rsplit_once('.').unwrap_or_default();
-    [subject.to_owned(), format!("{parent}.*")]
-}
-
-/// Heartbeats go on for ever: nobody waits for them.
-fn is_counted(event: &Event) -> bool {
-    let subject = match event {
-        Event::ToServer {
-            op: LinkOp::Publish { subject, .. },
-            ..
-        } => subject.as_bytes(),
-        Event::ToClient {
-            event: LinkEvent::Message { subject, .. },
-            ..
-        } => subject,
-        Event::Route {
-            word: Word::Message { subject, .. },
-            ..
-        } => subject.as_bytes(),
-        _ => return true,
-    };
-    !subject.ends_with(b".n")
 }
