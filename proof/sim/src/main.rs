@@ -57,8 +57,12 @@ fn main() -> ExitCode {
         print_hashes(from, number("--count").unwrap_or(1));
         return ExitCode::SUCCESS;
     }
+    let count = number("--count").unwrap_or(1);
     let nodes = u16::try_from(config.nodes.len()).unwrap_or(0);
-    run_many(from, number("--count").unwrap_or(1), nodes).report(is_given("--gate"))
+    let off = args.iter().position(|arg| arg == "--off");
+    let off = off.and_then(|at| args.get(at + 1)).cloned();
+    let off = off.unwrap_or_default();
+    run_many(from, count, nodes, &off).report(is_given("--gate"))
 }
 
 /// Prints a line per seed: the hash of its trace in every profile.
@@ -75,8 +79,9 @@ fn print_hashes(from: u64, count: u64) {
     }
 }
 
-/// Runs seeds on two threads; each seed is a world of its own.
-fn run_many(from: u64, count: u64, nodes: u16) -> Sums {
+/// Runs seeds on two threads; each seed is a world of its own. With several nodes, what is listed in
+/// `off` is off in all.
+fn run_many(from: u64, count: u64, nodes: u16, off: &str) -> Sums {
     let next = AtomicU64::new(from);
     let work = || {
         let mut sums = Sums::default();
@@ -86,7 +91,11 @@ fn run_many(from: u64, count: u64, nodes: u16) -> Sums {
                 return sums;
             }
             if nodes > 0 {
-                sums.run(&ChaosConfig::for_nodes(seed, nodes));
+                let mut config = ChaosConfig::for_nodes(seed, nodes);
+                for name in off.split(',') {
+                    options::switch_off(&mut config, name);
+                }
+                sums.run(&config);
                 sums.try_live(seed);
                 continue;
             }
