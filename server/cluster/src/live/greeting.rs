@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 
 use tidings_bus::{Outlet, Router};
 use tidings_fault::fault;
-use tidings_hub::bus_ops::Topic;
+use tidings_hub::bus_ops::{BusInput, Topic};
 
 use super::Live;
 use super::asks::{ASKS_MAX, Asking, Open};
@@ -278,6 +278,9 @@ impl Live {
     ) {
         let key = self.sending.subjects.key(&word.topic);
         let topic = word.topic.clone();
+        if !wants_answer && word.hubs > 0 {
+            self.find_again(key, origin, &topic, router, out);
+        }
         self.hear_word(origin, word, router, out);
         let Some(interest) = self.interests.get(&key) else {
             return;
@@ -312,6 +315,28 @@ impl Live {
         }
     }
 
+    /// A node answers hello on a topic that was settled without it: neither could reach the other
+    /// when it began. What a user's hub must know of that it has to look up.
+    fn find_again(
+        &mut self,
+        key: TopicKey,
+        origin: Origin,
+        topic: &Topic,
+        router: &Router,
+        out: &mut impl Outlet,
+    ) {
+        let node = origin.shard.node;
+        let is_news = |interest: &Interest| interest.was_settled && !interest.shares_with(node);
+        let is_user = matches!(topic, Topic::User(_));
+        if !is_user || !self.interests.get(&key).is_some_and(is_news) {
+            return;
+        }
+        for to in router.subscribers(topic) {
+            let (topic, from, count) = (topic.clone(), origin.shard, 0);
+            router.give(to, BusInput::Missed { topic, from, count }, out);
+        }
+    }
+
     /// NATS says that nobody else is there.
     pub(super) fn greeted_nobody(
         &mut self,
@@ -337,6 +362,7 @@ impl Live {
     ) {
         if let Some(interest) = self.interests.get_mut(&key) {
             interest.stage = Stage::Settled;
+            interest.was_settled = true;
         }
         let greeting = self.greetings.open.remove(&key);
         for asking in greeting.into_iter().flat_map(|greeting| greeting.held) {
