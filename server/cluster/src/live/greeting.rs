@@ -315,9 +315,9 @@ impl Live {
         }
     }
 
-    /// A node answers hello on a topic that was settled without it: neither could reach the other
-    /// when it began. What a user's hub must know of that it has to look up.
-    fn find_again(
+    /// A node answers hello on a topic that was settled without it, or repeats a mark there: neither
+    /// could reach the other when it began. What a user's hub must know of that it has to look up.
+    pub(super) fn find_again(
         &mut self,
         key: TopicKey,
         origin: Origin,
