@@ -315,9 +315,9 @@ impl Live {
         }
     }
 
-    /// A node answers hello on a topic that was settled without it, or repeats a mark there: neither
-    /// could reach the other when it began. What a user's hub must know of that it has to look up.
-    pub(super) fn find_again(
+    /// A node answers hello on a topic that was settled without it: neither could reach the other
+    /// when it began. What a user's hub must know of that it has to look up.
+    fn find_again(
         &mut self,
         key: TopicKey,
         origin: Origin,
@@ -362,7 +362,6 @@ impl Live {
     ) {
         if let Some(interest) = self.interests.get_mut(&key) {
             interest.stage = Stage::Settled;
-            interest.was_settled = true;
         }
         let greeting = self.greetings.open.remove(&key);
         for asking in greeting.into_iter().flat_map(|greeting| greeting.held) {
@@ -378,10 +377,11 @@ impl Live {
         self.greet_settled(router);
         for said in 0..HELLOS_MS.len() {
             while let Some((key, sid, topic)) = self.greetings.hellos[said].pop(self.now_ms) {
-                let is_it = |interest: &&Interest| interest.sid == sid;
-                let Some(interest) = self.interests.get(&key).filter(is_it) else {
+                let is_it = |interest: &&mut Interest| interest.sid == sid;
+                let Some(interest) = self.interests.get_mut(&key).filter(is_it) else {
                     continue;
                 };
+                interest.was_settled |= interest.stage == Stage::Settled;
                 let is_open = interest.stage == Stage::Greeting;
                 if is_open && said > 0 {
                     // Who does not answer hellos does not answer questions either: those tell.
@@ -425,6 +425,7 @@ impl Live {
             self.sending.ops.push(LinkOp::Subscribe { sid, subject });
         }
         for (key, interest) in &mut self.interests {
+            interest.was_settled |= interest.stage == Stage::Settled;
             interest.stage = Stage::Waiting;
             greetings.open.entry(*key).or_default();
         }

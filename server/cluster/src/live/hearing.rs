@@ -163,12 +163,7 @@ impl Live {
                 known,
                 ask,
             } => self.hear_hello(origin, word, (wants_answer, known, ask), router, out),
-            Body::Mark(word) => {
-                if word.hubs > 0 {
-                    self.find_again(key, origin, &word.topic, router, out);
-                }
-                self.hear_word(origin, word, router, out);
-            }
+            Body::Mark(word) => self.hear_word(origin, word, router, out),
             // That it came is all that it is for: NATS tells its sender if it goes nowhere.
             _ => {}
         }

@@ -73,7 +73,7 @@ pub(crate) struct Interest {
     /// Bound: nodes.
     peers: ThinVec<Peer>,
     pub(crate) stage: Stage,
-    /// It was settled before; since then the connection may have been away.
+    /// It was settled before the last hello: who answers that was out of reach.
     pub(crate) was_settled: bool,
 }
 
