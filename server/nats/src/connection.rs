@@ -9,21 +9,10 @@ use crate::decode::{Decoder, Item, PAYLOAD_BYTES_MAX};
 use crate::encode::{self, Connect};
 use crate::events::{Event, Gone, PublishError, Up};
 use crate::info::Info;
-use crate::options::{Options, Tls};
+use crate::options::{HANDSHAKE_WAIT_MS, Options, PING_INTERVAL_MS, PONG_WAIT_MS, Tls};
 use crate::outbox::{Full, Outbox};
 use crate::refusal::{Reason, Refusal, Verdict, verdict};
 use crate::subject::SubjectError;
-
-/// How often a connection is tried with a PING, in milliseconds. A server that is cut off is
-/// noticed within this and [`PONG_WAIT_MS`]; a closed socket is noticed at once. Source: ours.
-pub const PING_INTERVAL_MS: u64 = 2_000;
-
-/// How long a server may say nothing while a PONG is due, in milliseconds. Source: ours.
-pub const PONG_WAIT_MS: u64 = 3_000;
-
-/// How long everything from the socket's opening to the first PONG may take, in milliseconds.
-/// Source: ours.
-pub const HANDSHAKE_WAIT_MS: u64 = 5_000;
 
 /// What a server says when nobody has subscribed to what a request was published to.
 const NO_RESPONDERS: u16 = 503;

@@ -161,7 +161,8 @@ mod tests {
 
     fn creds(seed: &str) -> String {
         format!(
-            "-----BEGIN NATS USER JWT-----\r\neyJ0.eyJz.sig-_\r\n------END NATS USER JWT------\r\n\r\n\
+            "-----BEGIN NATS USER JWT-----\r\neyJ0.eyJz.sig-_\r\n\
+             ------END NATS USER JWT------\r\n\r\n\
              ************************* IMPORTANT *************************\r\n\
              NKEY Seed printed below can be used to sign and prove identity.\r\n\r\n\
              -----BEGIN USER NKEY SEED-----\r\n{seed}\r\n------END USER NKEY SEED------\r\n"

@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 
-use crate::connection::HANDSHAKE_WAIT_MS;
 use crate::decode::{Message, ProtocolError};
 use crate::info::Info;
+use crate::options::HANDSHAKE_WAIT_MS;
 use crate::outbox::Full;
 use crate::refusal::Refusal;
 use crate::subject::SubjectError;
@@ -12,7 +12,8 @@ use crate::subject::SubjectError;
 /// What comes of a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// The host is to begin TLS on the socket, and to call [`crate::Connection::secured`] when it is done.
+    /// The host is to begin TLS on the socket, and to call [`crate::Connection::secured`] when it is
+    /// done.
     StartTls,
     /// Everything may be sent. Subscriptions are to be made (again).
     Up(Box<Up>),

@@ -8,10 +8,10 @@
 //! host does (`cluster::link` in the server). It remembers no subscription: whoever has made some
 //! makes them again after [`Event::Up`]. It knows nothing of what Tidings sends over NATS.
 //!
-//! **Reading order.** [`connection`] (the machine), [`options`] (what it is made with), [`events`] (what it tells), [`outbox`] (what waits to be written),
-//! [`decode`] and `head` (bytes to [`Item`]s), [`encode`] (operations to bytes), [`subject`] (what may be one),
-//! [`info`] (what a server says of itself), [`credentials`] (who we are), [`refusal`] (why a server
-//! will not have us).
+//! **Reading order.** [`connection`] (the machine), [`options`] (what it is made with), [`events`]
+//! (what it tells), [`outbox`] (what waits to be written), [`decode`] and `head` (bytes to
+//! [`Item`]s), [`encode`] (operations to bytes), [`subject`] (what may be one), [`info`] (what a
+//! server says of itself), [`credentials`] (who we are), [`refusal`] (why a server will not have us).
 //!
 //! The protocol: <https://docs.nats.io/reference/reference-protocols/nats-protocol>; what the page
 //! leaves open was observed on nats-server 2.15.1.

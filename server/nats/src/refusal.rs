@@ -38,10 +38,10 @@ impl Refusal {
     pub fn hint(&self) -> &'static str {
         match (self.reason, self.shown) {
             (Reason::Credentials, "no credentials") => {
-                "give the cluster's `credentials`, or a user and a password in the server's address"
+                "give --cluster-credentials, or a user and a password in --cluster-nats"
             }
             (Reason::Credentials, "an nkey") => {
-                "put the public key of this nkey among the `users` of the NATS server's authorization"
+                "put the public key of this nkey among the `users` of the server's `authorization`"
             }
             (Reason::Credentials, "a JWT of a credentials file") => {
                 "check that the NATS server knows the account that has signed the credentials file"
@@ -53,12 +53,14 @@ impl Refusal {
             (Reason::TooMany, _) => {
                 "raise `max_connections` of the NATS server or account: each hub has a connection"
             }
-            (Reason::NeedsTls, _) => "write the server's address with tls:// instead of nats://",
+            (Reason::NeedsTls, _) => {
+                "write the server's address in --cluster-nats with tls:// instead of nats://"
+            }
             (Reason::NoTls, _) => {
                 "configure `tls` at the NATS server, or write its address with nats://"
             }
             (Reason::NoNonce, _) => {
-                "configure users with nkeys or JWT at the NATS server, or leave out `credentials`"
+                "configure users with nkeys or JWT at the NATS server, or leave out --cluster-credentials"
             }
             (Reason::NoHeaders, _) => {
                 "use nats-server 2.14.3 or newer, without `no_header_support`"

@@ -3,7 +3,7 @@
 mod machine;
 
 use machine::{Machine, info};
-use tidings_nats::connection::HANDSHAKE_WAIT_MS;
+use tidings_nats::options::HANDSHAKE_WAIT_MS;
 use tidings_nats::{Credentials, Event, Gone, ProtocolError, Reason, Tls};
 
 #[test]

@@ -3,7 +3,7 @@
 mod machine;
 
 use machine::{Machine, info};
-use tidings_nats::connection::{PING_INTERVAL_MS, PONG_WAIT_MS};
+use tidings_nats::options::{PING_INTERVAL_MS, PONG_WAIT_MS};
 use tidings_nats::outbox::{QUEUE_BYTES_MAX, REQUEST_AGE_MS_MAX};
 use tidings_nats::{Credentials, Event, Gone, PublishError, Tls};
 

@@ -105,6 +105,10 @@ impl Host for Worker {
             self.send_text(id, text);
         }
         self.close_slot(slot, closing.code, closing.reason);
+        if let Some(CloseCode::GoingAway | CloseCode::NodeIsolated) = closing.cause {
+            // Those who are sent away spread over the other nodes.
+            self.name_elsewhere();
+        }
     }
 
     fn hand_over(&mut self, id: ConnectionId, to: HubId, wish: Wish, opened_ms: u64) {

@@ -39,6 +39,7 @@ mod barring;
 mod bounds;
 mod clock;
 mod cluster;
+mod commands;
 mod config;
 mod connection;
 mod connections;
@@ -62,6 +63,7 @@ mod memory;
 mod meters;
 mod moderating;
 mod network;
+mod opening;
 mod origins;
 mod outgoing;
 mod outside;
@@ -89,6 +91,7 @@ pub use cluster::{
     Durability, LinkReport, Made as MadeCluster, NODE_NAME_MAX, NatsLogin, NatsUrl,
     drain as drain_node, init as init_cluster, is_cluster_name, status as cluster_status,
 };
+pub use commands::Ended;
 pub use config::{
     LegacyConfig, Limits, LoginConfig, MediaConfig, ServerConfig, StoreConfig, TlsFiles,
 };
@@ -101,7 +104,7 @@ pub use network::{Network, NetworkError};
 pub use origins::{OriginError, OriginPattern, Origins, Page};
 pub use readiness::Trouble;
 pub use report::{DoorCounts, HubReport, NodeReport};
-pub use server::{Ended, RunningServer, Server, ServerHandle};
+pub use server::{RunningServer, Server, ServerHandle};
 pub use webhooks::WebhooksConfig;
 // What a configuration is made of, so that a program needs no other crate for it.
 pub use tidings_api::admin;

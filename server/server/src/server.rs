@@ -15,6 +15,7 @@ use tidings_store::embedded::Snapshots;
 use tidings_store::{Access, Submitter};
 use tidings_wire::names::AppId;
 
+use crate::commands::{Command, Ended};
 use crate::config::ServerConfig;
 use crate::error::StartError;
 use crate::key_sets::{KeySetReport, Reports};
@@ -23,7 +24,6 @@ use crate::mailboxes::reports_within;
 use crate::readiness::{Readiness, Trouble};
 use crate::report::NodeReport;
 use crate::start::start;
-use crate::supervisor::Command;
 
 /// How long the supervisor may take to tell hubs of their apps: it measures memory meanwhile.
 const APPS_WAIT: Duration = Duration::from_secs(5);
@@ -89,15 +89,6 @@ impl RunningServer {
         drop(handle);
         supervisor.join().expect("the supervisor does not panic")
     }
-}
-
-/// How a server has ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
-    /// It was told to.
-    Stopped,
-    /// It has lost its place in the cluster: whoever started it is to start it again.
-    Over,
 }
 
 /// Controls a running server from any thread: drains it, changes its apps, and reports its state.

@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::{Builder, JoinHandle};
@@ -26,25 +25,26 @@ use crate::api::{self, ApiPort, NodeHubs, PortParts};
 use crate::bounds::HUBS_MAX;
 use crate::clock::Clock;
 use crate::cluster::{self, ClusterPlace, Joined, Membership};
+use crate::commands::Command;
 use crate::config::{DRAIN_WINDOW_MS_MAX, ServerConfig, StoreConfig};
 use crate::error::StartError;
 use crate::gate::Gate;
 use crate::http::{HttpDoor, MediaDoor};
 use crate::key_sets::{AppsPlace, KeySets, Reports};
 use crate::legacy::LegacyDoor;
-use crate::mailbox::{Envelope, Inbox, Mailbox};
-use crate::mailboxes::{ROUNDS, round, tell};
+use crate::mailbox::{Inbox, Mailbox};
 use crate::media::MediaStore;
 use crate::memory::{Intake, MEMORY_MIN, Watch, memory_max_default};
 use crate::meters::NodeMeters;
+use crate::opening::open_doors;
 use crate::readiness::{Phase, Readiness};
 use crate::server::{RunningServer, ServerHandle};
 use crate::storage::{StoreSink, disk_of, open_engine, open_media, stored_bounds};
-use crate::supervisor::{Command, DRAIN, Supervisor};
+use crate::supervisor::{DRAIN, Supervisor};
 use crate::tls::Tls;
 use crate::webhooks::{self, WebhooksThread};
 use crate::worker::{LISTENER, Node, WAKER, Worker, WorkerParts};
-use crate::{http, kept_sessions, listen, login, moderating};
+use crate::{http, listen, login, moderating};
 
 /// Channels that a hub may begin in one life of its node's number, as a power of two, before its
 /// counts could meet those of the next life. Source: specification of the cluster.
@@ -61,26 +61,7 @@ pub(crate) fn start(mut config: ServerConfig) -> Result<RunningServer, StartErro
     let office = Office::open(&base, &config)?;
     let gate = Gate::new(&config.limits, config.trusted_proxies.clone());
     let (front, door) = Front::open(&mut base, &office, &gate, &config)?;
-    let node = Arc::new(Node {
-        admission: Mutex::new(Admission::new(
-            config.limits.login_rate,
-            config.limits.login_queue,
-        )),
-        used: Mutex::new(UsedRates::new((random()?, random()?))),
-        names: std::hash::RandomState::new(),
-        intake: Intake::default(),
-        replay_bytes_max: replay_bytes_max(config.memory_max, config.hubs),
-        clock: base.clock,
-        gate,
-        origins: config.origins.clone(),
-        limits: config.limits,
-        tls: base.tls.as_ref().map(Tls::config),
-        http: door,
-        webhooks: office.webhooks.webhooks(),
-        readiness: base.readiness.clone(),
-        names_hubs: config.names_hubs,
-        legacy: front.legacy.clone(),
-    });
+    let node = shared(&base, &office, &front, (gate, door), &config)?;
     let (control, commands) = channel();
     // Order: health is told by now, and no hub is there yet, which has the node's number.
     let joined = base.join_cluster(&config, &control)?;
@@ -153,6 +134,37 @@ pub(crate) fn start(mut config: ServerConfig) -> Result<RunningServer, StartErro
         handle,
         supervisor,
     })
+}
+
+/// What all hubs share.
+fn shared(
+    base: &Base,
+    office: &Office,
+    front: &Front,
+    (gate, door): (Arc<Gate>, HttpDoor),
+    config: &ServerConfig,
+) -> Result<Arc<Node>, StartError> {
+    Ok(Arc::new(Node {
+        admission: Mutex::new(Admission::new(
+            config.limits.login_rate,
+            config.limits.login_queue,
+        )),
+        used: Mutex::new(UsedRates::new((random()?, random()?))),
+        names: std::hash::RandomState::new(),
+        intake: Intake::default(),
+        replay_bytes_max: replay_bytes_max(config.memory_max, config.hubs),
+        clock: base.clock,
+        gate,
+        origins: config.origins.clone(),
+        limits: config.limits,
+        tls: base.tls.as_ref().map(Tls::config),
+        http: door,
+        webhooks: office.webhooks.webhooks(),
+        readiness: base.readiness.clone(),
+        names_hubs: config.names_hubs,
+        legacy: front.legacy.clone(),
+        membership: base.membership.clone(),
+    }))
 }
 
 /// What everything else stands on: the store, the ports and the loops of the hubs.
@@ -472,41 +484,6 @@ fn hub_config(id: HubId, apps: &Arc<Apps>, drain_window_ms: u64) -> Result<HubCo
         drain_window_ms,
         epoch_base: None,
     })
-}
-
-/// Gives the hubs what the process before has left, then lets clients in.
-fn open_doors(
-    directory: Option<&Path>,
-    mailboxes: &[Arc<Mailbox>],
-    apps: &Arc<Apps>,
-    clock: Clock,
-) {
-    let hubs = u16::try_from(mailboxes.len()).unwrap_or(HUBS_MAX);
-    let unix_ms = clock.now().unix_ms;
-    let kept = directory.and_then(|directory| kept_sessions::take(directory, unix_ms, hubs));
-    if let Some(snapshots) = kept {
-        restore(mailboxes, snapshots, apps);
-    }
-    let boot = clock.boot();
-    tell(mailboxes, || Envelope::Load { hubs, boot });
-    tell(mailboxes, || Envelope::Open);
-}
-/// Gives each hub its sessions back, lets all of them know where everybody is, and ends the
-/// sessions of those who have been banned, or whose app is served no longer, since the process
-/// before had its tenants.
-fn restore(mailboxes: &[Arc<Mailbox>], snapshots: Vec<Snapshot>, apps: &Arc<Apps>) {
-    let sessions: usize = snapshots.iter().map(Snapshot::sessions).sum();
-    for snapshot in snapshots {
-        let hub = snapshot.hub().index();
-        if let Some(mailbox) = mailboxes.get(hub) {
-            mailbox.post(vec![Envelope::Restore(Box::new(snapshot))]);
-        }
-    }
-    for _ in 0..ROUNDS {
-        round(mailboxes);
-    }
-    tell(mailboxes, || Envelope::Apps(apps.clone()));
-    tracing::info!(sessions, "sessions of the process before go on");
 }
 
 /// A quarter of the memory is for what clients have not confirmed, in equal parts (contract

@@ -1,30 +1,26 @@
 //! The thread that looks after a running server: it measures memory, takes what operators change,
 //! and ends everything in order.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tidings_api::Api;
+use tidings_hub::Snapshot;
 use tidings_hub::ids::HubId;
-use tidings_hub::{Apps, Snapshot};
-use tidings_legacy::AppRules;
 use tidings_store::Committer;
-use tidings_wire::names::AppId;
 
 use crate::api::ApiPort;
 use crate::clock::Clock;
 use crate::cluster::Lessee;
-use crate::error::StartError;
+use crate::commands::{Command, Ended};
 use crate::key_sets::{AppsPlace, KeySets};
 use crate::mailbox::{Envelope, Mailbox};
-use crate::mailboxes::{settle, tell};
+use crate::mailboxes::{reports_within, settle, tell};
 use crate::memory::{Watch, give_back_freed, memory_allocated, memory_used};
 use crate::readiness::{Phase, Readiness};
-use crate::server::Ended;
 use crate::storage::stored_bounds;
 use crate::tls::Tls;
 use crate::webhooks::WebhooksThread;
@@ -35,24 +31,18 @@ use crate::{http, kept_sessions};
 /// window for that and the wait for what is under way, it stays below the 30 s of contract 4.5.
 pub(crate) const DRAIN: Duration = Duration::from_secs(6);
 
+/// How long a node that has sent its clients away waits for their sessions to move: clients connect
+/// to another node at once.
+const MOVES: Duration = Duration::from_secs(3);
+
+/// How often a node that has sent its clients away looks whether their sessions have moved.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// How long hubs may take to say how many sessions they have.
+const REPORT: Duration = Duration::from_secs(1);
+
 /// How often the supervisor wakes where memory is not measured.
 const UNMEASURED: Duration = Duration::from_secs(60);
-
-#[derive(Debug)]
-pub(crate) enum Command {
-    Drain,
-    /// Send all clients away and let nobody in, but go on until told to drain.
-    Empty,
-    /// The node has lost its place in the cluster.
-    Over,
-    /// The apps, and whom to tell that hubs have them.
-    Apps(Arc<Apps>, Sender<()>),
-    /// The rules of bans have changed.
-    Bans(Sender<()>),
-    LegacyRules(BTreeMap<AppId, AppRules>),
-    /// Read the files of the certificate, and tell whether they can be used.
-    Certificate(Sender<Result<(), StartError>>),
-}
 
 pub(crate) struct Supervisor {
     /// How long connections may take to end, in milliseconds.
@@ -97,7 +87,20 @@ fn wait_for_end(commands: &Receiver<Command>) {
 
 impl Supervisor {
     pub(crate) fn run(mut self, commands: &Receiver<Command>) -> Ended {
-        let mut stays = false;
+        let stays = self.serve(commands);
+        let begin = Instant::now();
+        self.drain(begin);
+        if stays {
+            tracing::info!("drained: the node is empty, and ends when it is told to");
+            wait_for_end(commands);
+        }
+        let ended = self.finish();
+        tracing::info!(took_ms = begin.elapsed().as_millis(), "ended");
+        ended
+    }
+
+    /// Looks after the server until it is to drain. Returns whether it is to stay when it is empty.
+    fn serve(&mut self, commands: &Receiver<Command>) -> bool {
         // Drains also when nobody is left who could say it.
         loop {
             let mut wait = self.look_at_memory();
@@ -124,13 +127,16 @@ impl Supervisor {
                     let _ = told.send(read);
                 }
                 Err(RecvTimeoutError::Timeout) => {}
-                Ok(Command::Empty) => {
-                    stays = true;
-                    break;
+                Ok(Command::Empty) => return true,
+                Ok(Command::Drain | Command::Over) | Err(RecvTimeoutError::Disconnected) => {
+                    return false;
                 }
-                Ok(Command::Drain | Command::Over) | Err(RecvTimeoutError::Disconnected) => break,
             }
         }
+    }
+
+    /// Sends all clients away, and lets nobody in.
+    fn drain(&self, begin: Instant) {
         // Nobody measures from now on.
         self.node.intake.allow(usize::MAX);
         self.readiness.advance(Phase::Draining);
@@ -138,7 +144,6 @@ impl Supervisor {
             lessee.drain();
         }
         tracing::info!("draining");
-        let begin = Instant::now();
         self.tell(|| Envelope::Drain);
         for _ in &self.workers {
             let left = self.drain.saturating_sub(begin.elapsed());
@@ -147,10 +152,30 @@ impl Supervisor {
                 break;
             }
         }
-        if stays {
-            tracing::info!("drained: the node is empty, and ends when it is told to");
-            wait_for_end(commands);
+        if self.lessee.as_ref().is_some_and(|it| !it.is_over()) {
+            self.wait_for_moves(begin);
         }
+    }
+
+    /// Waits until sessions have been fetched by the nodes where their clients are now; not for
+    /// clients that do not come back soon.
+    fn wait_for_moves(&self, begin: Instant) {
+        let sessions = || {
+            let reports = reports_within(&self.mailboxes, REPORT);
+            reports
+                .iter()
+                .map(|it| it.cell.sizes.sessions)
+                .sum::<usize>()
+        };
+        let left = self.drain.saturating_sub(begin.elapsed());
+        let until = Instant::now() + left.min(MOVES);
+        while Instant::now() < until && sessions() > 0 {
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    /// Ends everything in order.
+    fn finish(self) -> Ended {
         let is_settled = self.directory.is_some() && settle(&self.mailboxes);
         self.tell(|| Envelope::Stop);
         let mut snapshots = Vec::new();
@@ -185,7 +210,6 @@ impl Supervisor {
         if self.http_thread.join().is_err() {
             tracing::error!("the HTTP thread panicked");
         }
-        tracing::info!(took_ms = begin.elapsed().as_millis(), "ended");
         ended
     }
 

@@ -30,7 +30,7 @@ use tidings_wire::limits::REPLAY_BYTES_MAX;
 use tidings_wire::names::AppId;
 
 use crate::clock::Clock;
-use crate::cluster::{ClusterPlace, LINK, Link, connect};
+use crate::cluster::{ClusterPlace, LINK, Link, Membership, connect};
 use crate::config::Limits;
 use crate::connection::{Returned, Stage};
 use crate::connections::Connections;
@@ -95,6 +95,8 @@ pub(crate) struct Node {
     /// Whether answers to handshakes name their hub.
     pub(crate) names_hubs: bool,
     pub(crate) legacy: Arc<LegacyDoor>,
+    /// The node's place in its cluster; `None` = it is alone.
+    pub(crate) membership: Option<Arc<Membership>>,
     /// Which logins are taken. Locked by logins, and by turns that took too long.
     pub(crate) admission: Mutex<Admission>,
     /// What users have used of their rates. Locked by logins and by ends of sessions that have used
@@ -581,6 +583,7 @@ impl Worker {
             // The listener is dropped either way, which takes it out of the kernel's list.
             let _ = self.poll.registry().deregister(&mut listener);
         }
+        self.name_elsewhere();
         self.give(Input::Drain);
         for slot in self.connections.slots() {
             match self

@@ -3,7 +3,7 @@
 mod common;
 
 use std::io::Write as _;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::channel;
 use std::thread;
 
@@ -63,6 +63,17 @@ fn nodes(settings: &ClusterSettings) -> Vec<(u16, String, bool)> {
         .collect()
 }
 
+/// Waits until the server closes; returns with which code, and why.
+fn closed(client: &mut Client<TcpStream>) -> (Option<u16>, String) {
+    loop {
+        match client.next() {
+            Seen::Closed { code, reason } => return (code, reason),
+            Seen::Ended => panic!("no close frame"),
+            _ => {}
+        }
+    }
+}
+
 #[test]
 fn nodes_have_places_see_each_other_and_leave() {
     let servers = Nats::three();
@@ -105,7 +116,12 @@ fn nodes_have_places_see_each_other_and_leave() {
             "{addresses}"
         );
     }
+    let mut carol = Client::login(first.address(), "carol");
     let drained = drain_node(&commands, "a", PATIENCE).expect("it drains");
+    // She is told where to go.
+    let (code, reason) = closed(&mut carol);
+    assert_eq!(code, Some(CloseCode::GoingAway as u16));
+    assert_eq!(reason, "going_away ws://b.example");
     assert_eq!((drained.node, drained.draining), (0, true));
     until("the others know", || {
         !get(second.address(), "/getaddr")
@@ -145,9 +161,7 @@ fn a_node_waits_for_nats_and_says_so() {
         running.drain();
         running.join()
     });
-    until("health is told", || {
-        std::net::TcpStream::connect(admin).is_ok()
-    });
+    until("health is told", || TcpStream::connect(admin).is_ok());
     until("it says what it waits for", || {
         get(admin, "/readyz").text().contains("NATS is away")
     });
@@ -163,7 +177,7 @@ fn a_node_waits_for_nats_and_says_so() {
     }
     assert_eq!(get(admin, "/healthz").status, 200);
     // A balancer goes to another node at once.
-    assert!(std::net::TcpStream::connect(clients).is_err());
+    assert!(TcpStream::connect(clients).is_err());
     nats.start();
     let outcome = is_started.recv_timeout(PATIENCE);
     if outcome.is_err() {
@@ -285,14 +299,9 @@ fn a_node_without_nats_sends_its_clients_away_and_starts_anew_when_it_is_back() 
     until("it is isolated", || get(admin, "/readyz").status == 503);
     let text = get(admin, "/readyz").text();
     assert!(text.contains("could not renew its lease"), "{text}");
-    let closed = loop {
-        match alice.next() {
-            Seen::Closed { code, .. } => break code,
-            Seen::Ended => panic!("no close frame"),
-            _ => {}
-        }
-    };
-    assert_eq!(closed, Some(CloseCode::NodeIsolated as u16));
+    let closed = closed(&mut alice);
+    let code = Some(CloseCode::NodeIsolated as u16);
+    assert_eq!(closed, (code, "node_isolated".to_owned()));
     // Nobody is let in who would talk to nobody.
     assert_eq!(get(address, "/rtm").status, 503);
     nats.start();
@@ -306,7 +315,7 @@ fn a_node_without_nats_sends_its_clients_away_and_starts_anew_when_it_is_back() 
 #[test]
 fn a_lease_is_held_over_tls_with_an_nkey() {
     let folder = tempfile::tempdir().expect("a folder");
-    let made = rcgen::generate_simple_self_signed(["localhost".into()]).expect("made");
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".into()]).expect("made");
     let (cert, key) = (
         folder.path().join("cert.pem"),
         folder.path().join("key.pem"),
@@ -320,7 +329,7 @@ fn a_lease_is_held_over_tls_with_an_nkey() {
         user.public_key()
     ));
     let mut cluster = settings("a", &[&nats]);
-    let url = format!("tls://localhost:{}", nats.port);
+    let url = format!("tls://127.0.0.1:{}", nats.port);
     cluster.servers = vec![url.parse().expect("an address")];
     let seed = user.seed().expect("a seed");
     cluster.login = NatsLogin::File(format!("{seed}\n"));

@@ -5,7 +5,7 @@ mod common;
 use std::net::TcpStream;
 
 use common::nats_servers::{Nats, settings};
-use common::{Client, Seen, TestServer, config, until};
+use common::{APP, Client, Seen, TestServer, config, until};
 use tidings_server::{ServerConfig, init_cluster};
 use tidings_wire::codes::CloseCode;
 use tidings_wire::proto::message::Body;
@@ -14,13 +14,14 @@ use tidings_wire::proto::request::Call;
 use tidings_wire::proto::server_message::Kind;
 use tidings_wire::proto::{
     Done, GetMembers, Join, Leave, Message, PeerSent, Presence, PresenceList, PresenceState,
-    SendToChannel, SendToPeer, SubscribePresence, UserList,
+    Resume, SendToChannel, SendToPeer, SubscribePresence, UserList, client_message,
 };
 
 /// A NATS server with nodes, of two hubs each.
 struct Cluster {
-    nats: Nats,
+    /// Before the server that they need, so that they end first.
     nodes: Vec<TestServer>,
+    nats: Nats,
 }
 
 impl Cluster {
@@ -28,8 +29,8 @@ impl Cluster {
         let nats = Nats::alone();
         init_cluster(&settings("commands", &[&nats])).expect("the cluster is made");
         let mut cluster = Self {
-            nats,
             nodes: Vec::new(),
+            nats,
         };
         for _ in 0..nodes {
             cluster.add();
@@ -61,6 +62,15 @@ impl Cluster {
     /// A client that has logged in on a node.
     fn login(&self, node: usize, user: &str) -> Client<TcpStream> {
         Client::login(self.nodes[node].address(), user)
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        // All at once, not one after the other.
+        for node in &self.nodes {
+            node.running().drain();
+        }
     }
 }
 
@@ -272,6 +282,51 @@ fn of_two_logins_on_two_nodes_the_later_one_wins() {
     let _third = cluster.login(0, "alice");
     let (code, _) = second.closed();
     assert_eq!(code, Some(CloseCode::RemoteLogin as u16));
+}
+
+/// Back and forth between two nodes: what was missed comes, once and in order.
+#[test]
+fn a_session_is_resumed_on_whichever_node() {
+    let cluster = Cluster::start(2);
+    let mut alice = Client::connect(cluster.nodes[0].address());
+    let mut welcome = alice.log_in("alice");
+    let mut talker = cluster.login(1, "talker");
+    join(&mut alice, "room");
+    join(&mut talker, "room");
+    see(&mut alice, |kind| {
+        matches!(kind, Kind::MemberJoined(_)).then_some(())
+    });
+    let mut confirmed = alice.numbered();
+    for round in 0..6 {
+        drop(alice);
+        for part in 0..3 {
+            say(&mut talker, "room", &format!("{round}.{part}"));
+        }
+        let node = &cluster.nodes[(round + 1) % 2];
+        alice = Client::connect(node.address());
+        alice.send_message(client_message::Kind::Resume(Resume {
+            app_id: APP.into(),
+            user_id: "alice".into(),
+            session_id: welcome.session_id.clone(),
+            secret: welcome.secret,
+            confirm: confirmed,
+            token: String::new(),
+        }));
+        let Seen::Message(Kind::Resumed(resumed)) = alice.next() else {
+            panic!("round {round}: not resumed");
+        };
+        welcome.secret = resumed.secret;
+        for part in 0..3 {
+            let heard = see(&mut alice, |kind| match kind {
+                Kind::ChannelMessage(it) => Some(it.message),
+                Kind::Gap(gap) => panic!("{gap:?}"),
+                _ => None,
+            });
+            assert_eq!(heard, Some(text(&format!("{round}.{part}"))));
+        }
+        confirmed += alice.numbered();
+        assert!(!resumed.was_gone);
+    }
 }
 
 /// What is sent while NATS is away for a moment waits, and comes in order.

@@ -156,7 +156,8 @@ fn cluster_of(settings: Settings) -> Result<ClusterSettings, Failure> {
     let unsaid = || {
         Failure::new(
             "it is not said which cluster is meant",
-            "give --config the settings file of a node, or --cluster-name, --cluster-nats and --cluster-key-file",
+            "give --config the settings file of a node, or --cluster-name, --cluster-nats and \
+             --cluster-key-file",
         )
     };
     if !settings.has_cluster() {

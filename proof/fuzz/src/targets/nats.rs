@@ -219,7 +219,8 @@ fn publish(driver: &mut Driver, piece: &[u8]) {
 }
 
 const INFO: &str = "INFO {\"server_id\":\"a\",\"version\":\"2.15.1\",\"proto\":1,\"headers\":true,\
-    \"max_payload\":1024,\"nonce\":\"abc\",\"connect_urls\":[\"10.0.0.1:4222\"],\"cluster\":\"c\"}\r\n";
+    \"max_payload\":1024,\"nonce\":\"abc\",\
+    \"connect_urls\":[\"10.0.0.1:4222\"],\"cluster\":\"c\"}\r\n";
 
 fn lines() -> Vec<String> {
     [

@@ -22,7 +22,7 @@ pub enum OverBy {
     Expired,
     /// Another incarnation has its number.
     Replaced {
-        /// That incarnation.
+        /// The incarnation that has the number now.
         incarnation: u64,
     },
 }
@@ -63,7 +63,7 @@ pub enum Input {
         number: u16,
         /// The key's revision.
         revision: u64,
-        /// Its value.
+        /// What the node tells about itself.
         lease: Lease,
     },
     /// The watch shows that a key has expired or was deleted.
@@ -88,7 +88,7 @@ pub enum Effect {
     Create {
         /// The number that is the key's name.
         number: u16,
-        /// Its value.
+        /// What the node tells about itself.
         lease: Lease,
     },
     /// Write the key if it has this revision; answered by `Renewed`, `Refused` or `Failed`.
@@ -114,7 +114,7 @@ pub enum Effect {
     },
     /// This node has a number.
     Granted {
-        /// The number.
+        /// The lowest number that was free.
         node: u16,
         /// The incarnation that has it.
         incarnation: u64,
@@ -145,7 +145,7 @@ pub enum Effect {
 /// Another node, or this one, as the bucket shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Living {
-    /// Its incarnation.
+    /// Which life of its number it is.
     pub incarnation: u64,
     /// What it tells about itself.
     pub lease: Lease,

@@ -1,5 +1,7 @@
 //! The KV bucket with the nodes' keys: how it is opened, and what is asked of it.
 
+use std::error::Error as _;
+use std::io;
 use std::time::Duration;
 
 use async_nats::connection::State;
@@ -10,8 +12,8 @@ use async_nats::jetstream::{self, Context, ErrorCode};
 use async_nats::{Client, ConnectError, ConnectErrorKind, ConnectOptions, HeaderMap};
 use tidings_cluster::nodes::{Effect, Input, LEASE_MS, Lease};
 
+use super::authorities::tls;
 use super::error::ClusterError;
-use super::placing::tls;
 use super::probe::{Problem, Survey};
 use super::settings::{ClusterSettings, NatsLogin, NatsUrl};
 
@@ -125,8 +127,24 @@ async fn connect(settings: &ClusterSettings, there: &[NatsUrl]) -> Result<Client
             Unopened::For(ClusterError::Refused(error.to_string()))
         }
         ConnectErrorKind::Tls => Unopened::For(ClusterError::Tls(error.to_string())),
+        _ if is_of_tls(&error) => Unopened::For(ClusterError::Tls(error.to_string())),
         _ => Unopened::Away(error.to_string()),
     })
+}
+
+/// Whether a handshake of TLS has failed: the client library tells of it as of any I/O.
+fn is_of_tls(error: &ConnectError) -> bool {
+    let mut source = error.source();
+    while let Some(error) = source {
+        let inner = error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref);
+        if inner.is_some_and(|inner| inner.is::<rustls::Error>()) {
+            return true;
+        }
+        source = error.source();
+    }
+    false
 }
 
 fn options(settings: &ClusterSettings) -> Result<ConnectOptions, Unopened> {

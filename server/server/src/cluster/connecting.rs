@@ -175,8 +175,8 @@ impl Link {
                 self.turn_tls_around(false);
             }
             Some(
-                "check that the certificate is for the name in `nats` of [cluster] and signed by an \
-                 authority in `tls_ca`",
+                "check that the certificate is for the name in --cluster-nats, and signed by an \
+                 authority in --cluster-ca",
             )
         } else {
             None

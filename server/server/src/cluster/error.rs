@@ -83,7 +83,8 @@ impl fmt::Display for ClusterError {
             }
             Self::Key { name, theirs, ours } => write!(
                 f,
-                "the cluster {name} was made with another key: its print is {theirs}, that of ours {ours}"
+                "the cluster {name} was made with another key: its print is {theirs}, that of \
+                 ours {ours}"
             ),
             Self::Bucket { what } => write!(f, "the cluster's bucket is not usable: {what}"),
             Self::TooFew { why } => write!(f, "NATS cannot keep three copies of the leases: {why}"),
@@ -117,35 +118,50 @@ impl ClusterError {
                 told.join("; ")
             }
             Self::Away(_) => {
-                "check that nats-server runs there and that this machine reaches its port; see --cluster-nats".into()
+                "check that nats-server runs there and that this machine reaches its port; see \
+                 --cluster-nats"
+                    .into()
             }
             Self::Refused(_) => {
-                "give --cluster-credentials the file of a user of these servers, or user and password in \
+                "give --cluster-credentials the file of a user of these servers, or user and \
+                 password in \
                  --cluster-nats"
                     .into()
             }
             Self::Credentials(why) => why.hint().into(),
             Self::Tls(_) => {
-                "give --cluster-ca the authority that has signed the servers' certificates, and the names that are in \
+                "give --cluster-ca the authority that has signed the servers' certificates, and \
+                 the names that are in \
                  them in --cluster-nats"
                     .into()
             }
-            Self::NoBucket { .. } => "run `tidings cluster init` once, with the settings of a node".into(),
+            Self::NoBucket { .. } => {
+                "run `tidings cluster init` once, with the settings of a node".into()
+            }
             Self::Key { .. } => {
-                "give every node the same --cluster-key-file; two clusters at the same NATS servers need two names".into()
+                "give every node the same --cluster-key-file; two clusters at the same NATS \
+                 servers need two names"
+                    .into()
             }
             Self::Bucket { .. } => {
-                "run `tidings cluster init`: it mends the bucket and leaves the nodes as they are".into()
+                "run `tidings cluster init`: it mends the bucket and leaves the nodes as they \
+                 are"
+                .into()
             }
             Self::TooFew { .. } => {
-                "start three nats-servers with `jetstream` and the same `cluster { name: ... }`, or one without a \
+                "start three nats-servers with `jetstream` and the same `cluster { name: ... }`, \
+                 or one without a \
                  cluster for trying things out"
                     .into()
             }
             Self::Request { .. } => {
-                "look into the log of nats-server; the user needs the subjects $JS.API.>, $KV.> and _INBOX.>".into()
+                "look into the log of nats-server; the user needs the subjects $JS.API.>, $KV.> \
+                 and _INBOX.>"
+                    .into()
             }
-            Self::NoNode { .. } => "name a node by its number, or by its name if no other has it".into(),
+            Self::NoNode { .. } => {
+                "name a node by its number, or by its name if no other has it".into()
+            }
             Self::System(_) => "check the system's limits on threads and memory".into(),
         }
     }

@@ -11,7 +11,7 @@ use crate::worker::Worker;
 impl Worker {
     /// How far this node is from the others has changed. On a node that is closed to its cluster,
     /// clients would talk to nobody: they are sent elsewhere, and no others are let in. Their
-    /// sessions stay as those of clients whose connections break. Source: cluster 4.3.
+    /// sessions stay as those of clients whose connections break. Source: cluster 4.
     pub(crate) fn note_isolation(&mut self, isolation: Isolation) {
         let is_silent = isolation != Isolation::None;
         tidings_cell::with_bus(self, |bus, _| bus.set_isolated(is_silent));
@@ -19,6 +19,7 @@ impl Worker {
         if !self.door.is_isolated {
             return;
         }
+        self.name_elsewhere();
         for slot in self.connections.slots() {
             let Some(connection) = self.connections.get(slot) else {
                 continue;
@@ -31,6 +32,14 @@ impl Worker {
                 // The hub that it goes to sends it away.
                 Stage::Leaving(_) | Stage::Closing(_) => {}
             }
+        }
+    }
+
+    /// Names the next of the other nodes to whoever is sent away next.
+    pub(crate) fn name_elsewhere(&mut self) {
+        if let Some(membership) = &self.node.membership {
+            let next = membership.elsewhere();
+            self.cell.name_elsewhere(next);
         }
     }
 

@@ -14,9 +14,9 @@ use super::bucket::{Bucket, REQUEST, Shown, Unopened, shown};
 use super::error::ClusterError;
 use super::membership::{Membership, NodeReport};
 use super::settings::ClusterSettings;
+use crate::commands::Command;
 use crate::mailbox::{Envelope, Mailbox};
 use crate::mailboxes::tell;
-use crate::supervisor::Command;
 
 /// How long a node waits until it tries again to reach NATS at its start, or to watch the bucket.
 const RETRY: Duration = Duration::from_millis(500);
@@ -162,7 +162,8 @@ impl Holder {
         if !bucket.is_clustered {
             self.settle_ms = 0;
             tracing::warn!(
-                "the cluster has one NATS server: when that is away, so is the cluster; three carry it safely"
+                "the cluster has one NATS server: when that is away, so is the cluster; three \
+                 carry it safely"
             );
         }
         self.give(Input::Tick, &bucket);
@@ -272,7 +273,8 @@ impl Holder {
         match isolation {
             Isolation::None => tracing::info!("the node has renewed its lease again"),
             Isolation::Silent => tracing::warn!(
-                "the node could not renew its lease for 5 s; it says nothing about users of other nodes"
+                "the node could not renew its lease for 5 s; it says nothing about users of \
+                 other nodes"
             ),
             Isolation::Closed => tracing::error!(
                 "the node could not renew its lease for 10 s; its clients are sent elsewhere"

@@ -23,8 +23,8 @@ use crate::mailbox::Mailbox;
 /// What a link's socket is in its hub's loop.
 pub(crate) const LINK: Token = Token(usize::MAX - 2);
 
-/// When all servers were away, what waits goes out so much later than the subscriptions: by then the
-/// other hubs are back and have subscribed, too. Without that, their nodes would miss it, and
+/// When all servers were away, what waits goes out so much later than the subscriptions: by then
+/// the other hubs are back and have subscribed, too. Without that, their nodes would miss it, and
 /// requests would find nobody. Costs that much delay after such an outage.
 const HOLD_MS: u64 = 2 * PAUSE_MS_SOON;
 
@@ -281,7 +281,7 @@ impl Link {
                     Some(known) => self.connect_to(now_ms, registry, known),
                     None => {
                         let why = format!("its name cannot be resolved: {error}");
-                        let hint = "check the name in `nats` of [cluster], and this machine's DNS";
+                        let hint = "check the name in --cluster-nats, and this machine's DNS";
                         self.lose(now_ms, registry, &why, Some(hint));
                     }
                 }

@@ -1,6 +1,6 @@
 //! What the rest of the server knows of its cluster.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
@@ -9,9 +9,9 @@ use tidings_cluster::nodes::{Isolation, Lease};
 /// A living node of the cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct NodeReport {
-    /// Its number.
+    /// Its number, 0 to 1,023.
     pub node: u16,
-    /// Its name.
+    /// Its name, which others may have too.
     pub name: String,
     /// Its incarnation: a later one is greater.
     pub incarnation: u64,
@@ -56,6 +56,8 @@ pub(crate) struct Membership {
     is_draining: AtomicBool,
     renewals_failed: AtomicU64,
     nodes_lost: AtomicU64,
+    /// Counts the clients that were told of another node.
+    turn: AtomicUsize,
 }
 
 impl Membership {
@@ -70,6 +72,7 @@ impl Membership {
             is_draining: AtomicBool::new(false),
             renewals_failed: AtomicU64::new(0),
             nodes_lost: AtomicU64::new(0),
+            turn: AtomicUsize::new(0),
         }
     }
 
@@ -83,11 +86,11 @@ impl Membership {
         }
         match self.isolation() {
             Isolation::None => None,
-            Isolation::Silent => {
-                Some("the node could not renew its lease at NATS for 5 s".into())
-            }
+            Isolation::Silent => Some("the node could not renew its lease at NATS for 5 s".into()),
             Isolation::Closed => Some(
-                "the node could not renew its lease at NATS for 10 s: its clients were sent elsewhere".into(),
+                "the node could not renew its lease at NATS for 10 s: its clients were sent \
+                 elsewhere"
+                    .into(),
             ),
         }
     }
@@ -100,6 +103,20 @@ impl Membership {
         let others = others.iter().filter(|node| !node.draining);
         let others = others.map(|node| node.advertise.clone());
         own.into_iter().chain(others).collect()
+    }
+
+    /// Where clients reach another node that lives and does not drain, each time the next one;
+    /// `None` = nowhere but where they reach this one.
+    pub(crate) fn elsewhere(&self) -> Option<String> {
+        let others = lock(&self.others);
+        let others = others.iter().filter(|node| !node.draining);
+        let others = others.map(|node| &node.advertise);
+        let others: Vec<_> = others
+            .filter(|address| **address != self.advertise)
+            .collect();
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let next = turn.checked_rem(others.len())?;
+        others.get(next).map(|address| (*address).clone())
     }
 
     /// How many nodes live, this one included.
@@ -190,6 +207,16 @@ mod tests {
         assert_eq!(membership.living(), 3);
         membership.note_draining();
         assert_eq!(membership.addresses(), ["wss://1.example"]);
+        membership.note_others(vec![node(1, false), node(2, true), node(3, false)]);
+        let told: Vec<_> = (0..3).filter_map(|_| membership.elsewhere()).collect();
+        assert_eq!(
+            told,
+            ["wss://1.example", "wss://3.example", "wss://1.example"]
+        );
+        // All nodes behind one name: there is no other to name.
+        let behind = Membership::new("wss://1.example");
+        behind.note_others(vec![node(1, false)]);
+        assert_eq!(behind.elsewhere(), None);
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! A node of a cluster: its lease, its hubs' connections to NATS, and what commands ask NATS.
 //!
-//! `hearing` (how a hub's turn goes on with NATS), `link` (a hub's connection), `servers` (which server
-//! it tries next), `stream` (its bytes, with or without TLS), `place` and `placing`
-//! (what the hubs must know, and where it comes from),
-//! `settings` (how a node joins), `probe` (whether the NATS servers can carry a cluster), `bucket` (the
-//! keys of the nodes), `leases` (the thread that holds this node's), `membership` (what the rest of
-//! the server knows of it), `isolation` (what a hub does without it), `operate` (what commands do).
-//! Which nodes live is decided by [`tidings_cluster::nodes`]. Source: cluster 4, 7.
+//! `hearing` (how a hub's turn goes on with NATS), `link` (a hub's connection), `servers` (which
+//! server it tries next), `stream` (its bytes, with or without TLS), `place` and `placing` (what
+//! the hubs must know, and where it comes from), `settings` (how a node joins), `probe` (whether
+//! the NATS servers can carry a cluster), `bucket` (the keys of the nodes), `leases` (the thread
+//! that holds this node's), `membership` (what the rest of the server knows of it), `isolation`
+//! (what a hub does without it), `operate` (what commands do). Which nodes live is decided by
+//! [`tidings_cluster::nodes`]. Source: cluster 3, 4, 7.
 
+mod authorities;
 mod bucket;
 mod connecting;
 mod error;

@@ -28,7 +28,7 @@ pub struct Made {
 /// A NATS server, as the settings name it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct NatsReport {
-    /// Its address.
+    /// Its address, without user and password.
     pub url: String,
     /// Its name, or why it does not answer.
     pub state: String,

@@ -145,12 +145,16 @@ impl Survey {
                 server: it.url.to_string(),
                 what: match &it.greeting.cluster {
                     Some(other) => {
-                        format!("it is in the NATS cluster {other}, and {} in {name}", first.url)
+                        format!(
+                            "it is in the NATS cluster {other}, and {} in {name}",
+                            first.url
+                        )
                     }
                     None => format!("it is in no NATS cluster with {}", first.url),
                 },
                 change: format!(
-                    "add `cluster {{ name: {name}, listen: 0.0.0.0:6222, routes: [nats://OTHER:6222] }}` to its \
+                    "add `cluster {{ name: {name}, listen: 0.0.0.0:6222, routes: \
+                     [nats://OTHER:6222] }}` to its \
                      configuration"
                 ),
             })

@@ -115,7 +115,7 @@ pub enum NatsLogin {
     Password {
         /// The user's name.
         user: String,
-        /// The password.
+        /// The password, as it is: not encoded.
         password: String,
     },
     /// The content of a file with a JWT and the seed of its key, or with a seed alone.
@@ -139,7 +139,7 @@ pub struct NatsUrl {
     pub is_tls: bool,
     /// A name or an address; IPv6 without brackets.
     pub host: String,
-    /// The port.
+    /// The port, never 0.
     pub port: u16,
 }
 

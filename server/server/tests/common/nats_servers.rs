@@ -7,7 +7,6 @@ use std::fs::File;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use tidings_server::{ClusterKey, ClusterSettings, Durability, NatsLogin};
 
@@ -22,7 +21,8 @@ fn program() -> PathBuf {
     let path = target.join("nats-server-2.15.1/bin/nats-server");
     assert!(
         path.exists(),
-        "there is no {}: run `cargo xtask nats`, or set TIDINGS_NATS_SERVER to a nats-server 2.15.1",
+        "there is no {}: run `cargo xtask nats`, or set TIDINGS_NATS_SERVER to a nats-server \
+         2.15.1",
         path.display()
     );
     path
@@ -111,11 +111,9 @@ impl Nats {
             .spawn()
             .expect("nats-server starts");
         self.child = Some(child);
-        let began = Instant::now();
-        while TcpStream::connect(self.address()).is_err() {
-            assert!(began.elapsed() < super::PATIENCE, "{}", self.log());
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        super::until("nats-server accepts connections", || {
+            TcpStream::connect(self.address()).is_ok()
+        });
     }
 
     /// Kills it; its data stay.

@@ -114,7 +114,8 @@ impl Settings {
             return Err(Failure::new(
                 format!("{name:?} cannot be a cluster's name"),
                 format!(
-                    "give --cluster-name 1 to {CLUSTER_NAME_MAX} letters, digits, - and _, for example prod"
+                    "give --cluster-name 1 to {CLUSTER_NAME_MAX} letters, digits, - and _, for \
+                     example prod"
                 ),
             ));
         }
@@ -128,7 +129,8 @@ impl Settings {
                         "the NATS servers are given with a password, and {} besides",
                         path.display()
                     ),
-                    "give --cluster-credentials, or a user and a password in the addresses, not both",
+                    "give --cluster-credentials, or a user and a password in the addresses, not \
+                     both",
                 ));
             }
         };
@@ -205,7 +207,8 @@ impl Settings {
         let Some(path) = &self.cluster_key_file else {
             return Err(Failure::new(
                 format!("the cluster {name} needs a key, the same for all of its nodes"),
-                "make one with `tidings cluster key --to FILE`, copy it to each node and give --cluster-key-file",
+                "make one with `tidings cluster key --to FILE`, copy it to each node and give \
+                 --cluster-key-file",
             ));
         };
         let text = read_file(path, "the cluster's key", "--cluster-key-file")?;
@@ -251,7 +254,8 @@ impl Settings {
             return Err(Failure::new(
                 format!("{name:?} cannot be a node's name"),
                 format!(
-                    "give --cluster-node-name 1 to {NODE_NAME_MAX} characters without spaces, not only digits, \
+                    "give --cluster-node-name 1 to {NODE_NAME_MAX} characters without spaces, \
+                     not only digits, \
                      for example chat-1"
                 ),
             ));
@@ -265,8 +269,10 @@ impl Settings {
         match self.cluster_durability.as_deref() {
             Some("relaxed") => Ok(Durability::Relaxed),
             Some("strict") | None => Err(Failure::new(
-                "this version does not store messages, histories and attributes for the whole cluster: they stay on \
-                 the node that took them. Storage by a quorum of NATS servers (strict) comes with a later version",
+                "this version does not store messages, histories and attributes for the whole \
+                 cluster: they stay on \
+                 the node that took them. Storage by a quorum of NATS servers (strict) comes \
+                 with a later version",
                 hint,
             )),
             Some(other) => Err(Failure::new(
@@ -317,7 +323,8 @@ fn read_credentials(path: &Path) -> Result<NatsLogin, Failure> {
             "{} holds no NATS credentials: it has no seed of a user's key (which begins with SU)",
             path.display()
         ),
-        "give --cluster-credentials a .creds file of `nsc generate creds`, or a file with a user's nkey seed",
+        "give --cluster-credentials a .creds file of `nsc generate creds`, or a file with a \
+         user's nkey seed",
     ))
 }
 
@@ -388,76 +395,79 @@ mod tests {
         assert!(!format!("{cluster:?}").contains("b@c"));
     }
 
+    /// What of the good settings is changed to what; what is told, and what to change.
+    const MISTAKES: [(&str, &str, &str, &str); 15] = [
+        ("'prod'", "'a.b'", "\"a.b\"", "--cluster-name"),
+        ("name = 'prod'\n", "", "has no name", "--cluster-name"),
+        (
+            "nats://10.0.0.2",
+            "10.0.0.2",
+            "server 2: it has no scheme",
+            "--cluster-nats",
+        ),
+        (
+            "nats://10.0.0.2",
+            "nats://10.0.0.1",
+            "twice",
+            "--cluster-nats",
+        ),
+        (
+            "nats://10.0.0.2",
+            "nats://u@10.0.0.1",
+            "no user and password",
+            "--cluster-nats",
+        ),
+        (
+            "nats://10.0.0.2",
+            "nats://u:p@10.0.0.2",
+            "different users",
+            "the same user",
+        ),
+        (
+            "nats = ",
+            "ca = 'x'\nnats = [] #",
+            "not 0",
+            "--cluster-nats",
+        ),
+        (
+            "key_file",
+            "credentials",
+            "credentials",
+            "--cluster-credentials",
+        ),
+        (
+            "'relaxed'",
+            "'strict'",
+            "stay on the node",
+            "--cluster-durability relaxed",
+        ),
+        (
+            "durability = 'relaxed'",
+            "",
+            "stay on the node",
+            "--cluster-durability relaxed",
+        ),
+        ("'relaxed'", "'lax'", "\"lax\"", "--cluster-durability"),
+        (
+            "'wss://chat-1.example.com/'",
+            "'https://a'",
+            "neither ws nor wss",
+            "--cluster-advertise",
+        ),
+        (
+            "advertise = 'wss://chat-1.example.com/'",
+            "",
+            "where clients",
+            "--cluster-advertise",
+        ),
+        ("'chat-1'", "'a b'", "\"a b\"", "--cluster-node-name"),
+        ("'chat-1'", "'17'", "\"17\"", "not only digits"),
+    ];
+
     #[test]
     fn each_mistake_is_told_with_what_to_change() {
         let (_file, text) = good();
-        for (from, to, told, hint) in [
-            ("'prod'", "'a.b'", "\"a.b\"", "--cluster-name"),
-            ("name = 'prod'\n", "", "has no name", "--cluster-name"),
-            (
-                "nats://10.0.0.2",
-                "10.0.0.2",
-                "server 2: it has no scheme",
-                "--cluster-nats",
-            ),
-            (
-                "nats://10.0.0.2",
-                "nats://10.0.0.1",
-                "twice",
-                "--cluster-nats",
-            ),
-            (
-                "nats://10.0.0.2",
-                "nats://u@10.0.0.1",
-                "no user and password",
-                "--cluster-nats",
-            ),
-            (
-                "nats://10.0.0.2",
-                "nats://u:p@10.0.0.2",
-                "different users",
-                "the same user",
-            ),
-            (
-                "nats = ",
-                "ca = 'x'\nnats = [] #",
-                "not 0",
-                "--cluster-nats",
-            ),
-            (
-                "key_file",
-                "credentials",
-                "credentials",
-                "--cluster-credentials",
-            ),
-            (
-                "'relaxed'",
-                "'strict'",
-                "stay on the node",
-                "--cluster-durability relaxed",
-            ),
-            (
-                "durability = 'relaxed'",
-                "",
-                "stay on the node",
-                "--cluster-durability relaxed",
-            ),
-            ("'relaxed'", "'lax'", "\"lax\"", "--cluster-durability"),
-            (
-                "'wss://chat-1.example.com/'",
-                "'https://a'",
-                "neither ws nor wss",
-                "--cluster-advertise",
-            ),
-            (
-                "advertise = 'wss://chat-1.example.com/'",
-                "",
-                "where clients",
-                "--cluster-advertise",
-            ),
-            ("'chat-1'", "'a b'", "\"a b\"", "--cluster-node-name"),
-            ("'chat-1'", "'17'", "\"17\"", "not only digits"),
-        ] {
+        for (from, to, told, hint) in MISTAKES {
             let changed = text.replacen(from, to, 1);
             assert_ne!(changed, text, "{from}");
             let failure = read(&changed).expect_err(to);

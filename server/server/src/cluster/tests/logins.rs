@@ -9,8 +9,8 @@ use nkeys::KeyPair;
 use rustls::ClientConfig;
 use tidings_nats::Credentials;
 
+use super::super::authorities::tls;
 use super::super::place::ClusterPlace;
-use super::super::placing::tls;
 use super::super::settings::NatsUrl;
 use super::nats::Nats;
 use super::rig::{Rig, at, place};
@@ -62,7 +62,7 @@ fn a_user_with_a_password_is_let_in_and_no_other() {
     assert!(!trouble.contains("wrong"), "{trouble}");
     let (trouble, hint) = refused(nats.port, Credentials::None);
     assert!(trouble.contains("no credentials"), "{trouble}");
-    assert!(hint.contains("`credentials`"), "{hint}");
+    assert!(hint.contains("--cluster-credentials"), "{hint}");
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn an_nkey_lets_in() {
     let nats = Nats::start("");
     let (trouble, hint) = refused(nats.port, Credentials::parse(&seed).expect("a key"));
     assert!(trouble.contains("it gives nothing to sign"), "{trouble}");
-    assert!(hint.contains("leave out `credentials`"), "{hint}");
+    assert!(hint.contains("leave out --cluster-credentials"), "{hint}");
 }
 
 /// A JWT as `nsc` makes it.
@@ -189,7 +189,7 @@ fn tls_is_spoken_where_the_server_or_the_address_wants_it() {
         trouble.contains("no TLS: ") && trouble.contains("certificate"),
         "{trouble}"
     );
-    assert!(hint.contains("`tls_ca`"), "{hint}");
+    assert!(hint.contains("--cluster-ca"), "{hint}");
     // Another name than the certificate has.
     let other = ClusterPlace {
         tls,

@@ -8,9 +8,9 @@ use tidings_cluster::{ClusterConfig, LinkEvent, LinkOp};
 use tidings_hub::ids::HubId;
 use tidings_nats::Credentials;
 
+use super::super::authorities::tls;
 use super::super::link::{LINK, Link};
 use super::super::place::ClusterPlace;
-use super::super::placing::tls;
 use super::super::report::LinkReport;
 use super::super::settings::NatsUrl;
 use crate::mailbox::{Envelope, Inbox};
