@@ -199,8 +199,6 @@ pub(crate) fn close_rule(code: Option<u16>) -> CloseRule {
         .into_iter()
         .find(|known| Some(*known as u16) == code);
     match known {
-        // A node sends its clients away one after the other, but all at once when it is isolated:
-        // those spread by themselves.
         Some(CloseCode::GoingAway) => CloseRule::Resume(Retry::AtOnce),
         Some(CloseCode::NodeIsolated) => CloseRule::Resume(BACKOFF),
         Some(CloseCode::SlowConsumer) => CloseRule::Resume(Retry::Backoff {

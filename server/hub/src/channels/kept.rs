@@ -34,7 +34,7 @@ pub(crate) enum Word {
 /// What is kept of one channel for one session.
 #[derive(Debug, Default)]
 pub(crate) struct Kept {
-    /// Bound: `WORDS_MAX`.
+    /// In the channel's order here. Bound: `WORDS_MAX`.
     pub(crate) words: VecDeque<Word>,
     /// Messages that had no room.
     pub(crate) lost: u64,
