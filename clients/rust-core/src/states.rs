@@ -200,7 +200,6 @@ pub(crate) fn close_rule(code: Option<u16>) -> CloseRule {
         .find(|known| Some(*known as u16) == code);
     match known {
         Some(CloseCode::GoingAway) => CloseRule::Resume(Retry::AtOnce),
-        Some(CloseCode::NodeIsolated) => CloseRule::Resume(BACKOFF),
         Some(CloseCode::SlowConsumer) => CloseRule::Resume(Retry::Backoff {
             at_least_ms: SLOW_CONSUMER_WAIT_MS,
         }),
@@ -216,7 +215,8 @@ pub(crate) fn close_rule(code: Option<u16>) -> CloseRule {
         }),
         Some(CloseCode::LoggedOut) => CloseRule::End(Trigger::Logout),
         Some(
-            CloseCode::Overloaded
+            CloseCode::NodeIsolated
+            | CloseCode::Overloaded
             | CloseCode::HeartbeatLost
             | CloseCode::RateLimited
             | CloseCode::InternalError
