@@ -87,19 +87,12 @@ pub(super) fn wrong_subject(seed: u64) -> Result<(), String> {
     };
     let before = dropped(&cluster);
     replay(&mut cluster, |subject, payload| {
-<<<<<<< HEAD
         let subject = if subject.contains(".t.") {
             hall.clone()
         } else {
             subject
         };
         (subject, payload.to_vec())
-=======
-        match subject.contains(".t.") {
-            true => (hall.clone(), payload.to_vec()),
-            false => (subject, payload.to_vec()),
-        }
->>>>>>> cl-nodes
     });
     expect(dropped(&cluster) > before, true)
 }
