@@ -199,10 +199,7 @@ pub(crate) fn close_rule(code: Option<u16>) -> CloseRule {
         .into_iter()
         .find(|known| Some(*known as u16) == code);
     match known {
-        // A node sends its clients away one after the other, but all at once when it is isolated:
-        // those spread by themselves.
         Some(CloseCode::GoingAway) => CloseRule::Resume(Retry::AtOnce),
-        Some(CloseCode::NodeIsolated) => CloseRule::Resume(BACKOFF),
         Some(CloseCode::SlowConsumer) => CloseRule::Resume(Retry::Backoff {
             at_least_ms: SLOW_CONSUMER_WAIT_MS,
         }),
@@ -218,7 +215,8 @@ pub(crate) fn close_rule(code: Option<u16>) -> CloseRule {
         }),
         Some(CloseCode::LoggedOut) => CloseRule::End(Trigger::Logout),
         Some(
-            CloseCode::Overloaded
+            CloseCode::NodeIsolated
+            | CloseCode::Overloaded
             | CloseCode::HeartbeatLost
             | CloseCode::RateLimited
             | CloseCode::InternalError

@@ -273,7 +273,11 @@ impl Channels {
                 ..
             } => {
                 if !(is_own && fault!(OwnHubSeesMessageEarly)) {
-                    let given = self.fan_out(key, frame, Some(*sender), kernel, out);
+                    let given = if kernel.is_in_cluster() {
+                        self.fan_out_once(key, (*sender, *cseq), frame, kernel, out)
+                    } else {
+                        self.fan_out(key, frame, Some(*sender), kernel, out)
+                    };
                     let age_ms = kernel.now.unix_ms.saturating_sub(*server_ts);
                     kernel.counts.messages.note(age_ms);
                     kernel.count(&key.app).channel.given(frame.len(), given);

@@ -166,6 +166,17 @@ pub(crate) struct Reading {
     pub(crate) throttled: BTreeSet<(u64, ConnectionId)>,
 }
 
+impl Reading {
+    fn new() -> Self {
+        Self {
+            buffer: vec![0; READ_BUFFER_BYTES].into_boxed_slice(),
+            work: 0,
+            queued: 0,
+            throttled: BTreeSet::new(),
+        }
+    }
+}
+
 /// What is written, and who leaves.
 pub(crate) struct Writing {
     /// What goes to many in this turn.
@@ -261,12 +272,7 @@ impl Worker {
             connections: Connections::default(),
             security: SecurityLog::new(id.hub),
             door,
-            reading: Reading {
-                buffer: vec![0; READ_BUFFER_BYTES].into_boxed_slice(),
-                work: 0,
-                queued: 0,
-                throttled: BTreeSet::new(),
-            },
+            reading: Reading::new(),
             writing: Writing {
                 log: TurnLog::default(),
                 stall_bytes: REPLAY_BYTES_MAX,

@@ -368,10 +368,8 @@ declare namespace AgoraRTM {
   /** Settings of a client. */
   interface RtmConfig {
     /**
-     * Where the server is: `https://host[:port][/path]`. Several, in a list or between commas, are the nodes of one
-     * cluster: one is chosen at random, and the next when it cannot be reached or sends its clients away. Default: the
-     * global `TIDINGS_ENDPOINT`, else `<meta name="tidings-endpoint" content="…">`, else `process.env.TIDINGS_ENDPOINT`
-     * (of Node, or put there by a bundler), else the page's own origin.
+     * `https://host[:port][/path]`; of a cluster all nodes, in a list or between commas. Default: global
+     * `TIDINGS_ENDPOINT`, else `<meta name="tidings-endpoint">`, else `process.env.TIDINGS_ENDPOINT`, else the page.
      */
     endpoint?: string | readonly string[];
     /** Default: warnings and errors. */
@@ -457,7 +455,7 @@ declare namespace AgoraRTM {
       | 'rate_limited'
       | 'storage_damage'
       | 'node_link';
-    /** How many events; absent when not known. At most as many if the cause is `node_link`. */
+    /** How many events, at most if the cause is `node_link`; absent when not known. */
     missed?: number;
     /** Whether lists of members and attributes have been read anew. */
     repaired: boolean;

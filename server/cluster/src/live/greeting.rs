@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 
 use tidings_bus::{Outlet, Router};
 use tidings_fault::fault;
-use tidings_hub::bus_ops::Topic;
+use tidings_hub::bus_ops::{BusInput, Topic};
 
 use super::Live;
 use super::asks::{ASKS_MAX, Asking, Open};
@@ -278,6 +278,9 @@ impl Live {
     ) {
         let key = self.sending.subjects.key(&word.topic);
         let topic = word.topic.clone();
+        if !wants_answer && word.hubs > 0 {
+            self.find_again(key, origin, &topic, router, out);
+        }
         self.hear_word(origin, word, router, out);
         let Some(interest) = self.interests.get(&key) else {
             return;
@@ -309,6 +312,28 @@ impl Live {
             .retain(|owed| *owed != own && !answered.contains(owed));
         if greeting.owed.is_empty() {
             self.settle(key, false, router, out);
+        }
+    }
+
+    /// A node answers hello on a topic that was settled without it: neither could reach the other
+    /// when it began. What a user's hub must know of that it has to look up.
+    fn find_again(
+        &mut self,
+        key: TopicKey,
+        origin: Origin,
+        topic: &Topic,
+        router: &Router,
+        out: &mut impl Outlet,
+    ) {
+        let node = origin.shard.node;
+        let is_news = |interest: &Interest| interest.was_settled && !interest.shares_with(node);
+        let is_user = matches!(topic, Topic::User(_));
+        if !is_user || !self.interests.get(&key).is_some_and(is_news) {
+            return;
+        }
+        for to in router.subscribers(topic) {
+            let (topic, from, count) = (topic.clone(), origin.shard, 0);
+            router.give(to, BusInput::Missed { topic, from, count }, out);
         }
     }
 
@@ -352,10 +377,11 @@ impl Live {
         self.greet_settled(router);
         for said in 0..HELLOS_MS.len() {
             while let Some((key, sid, topic)) = self.greetings.hellos[said].pop(self.now_ms) {
-                let is_it = |interest: &&Interest| interest.sid == sid;
-                let Some(interest) = self.interests.get(&key).filter(is_it) else {
+                let is_it = |interest: &&mut Interest| interest.sid == sid;
+                let Some(interest) = self.interests.get_mut(&key).filter(is_it) else {
                     continue;
                 };
+                interest.was_settled |= interest.stage == Stage::Settled;
                 let is_open = interest.stage == Stage::Greeting;
                 if is_open && said > 0 {
                     // Who does not answer hellos does not answer questions either: those tell.
@@ -399,6 +425,7 @@ impl Live {
             self.sending.ops.push(LinkOp::Subscribe { sid, subject });
         }
         for (key, interest) in &mut self.interests {
+            interest.was_settled |= interest.stage == Stage::Settled;
             interest.stage = Stage::Waiting;
             greetings.open.entry(*key).or_default();
         }

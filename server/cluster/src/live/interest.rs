@@ -73,6 +73,8 @@ pub(crate) struct Interest {
     /// Bound: nodes.
     peers: ThinVec<Peer>,
     pub(crate) stage: Stage,
+    /// It was settled before the last hello: who answers that was out of reach.
+    pub(crate) was_settled: bool,
 }
 
 /// What is known of another node on one topic.
@@ -102,6 +104,7 @@ impl Interest {
             since_ms,
             peers: ThinVec::new(),
             stage: Stage::Waiting,
+            was_settled: false,
         }
     }
 
@@ -124,6 +127,13 @@ impl Interest {
             *peer = Peer::unknown(origin);
         }
         peer
+    }
+
+    /// Whether hubs of this node are known to be interested.
+    pub(crate) fn shares_with(&self, node: u16) -> bool {
+        self.peers
+            .iter()
+            .any(|peer| peer.origin.shard.node == node && peer.hubs > 0)
     }
 
     /// How many hubs of other nodes are interested.

@@ -30,7 +30,7 @@ use crate::link::{LinkEvent, LinkOp};
 
 use asks::Asks;
 use greeting::Greetings;
-use interest::{Interest, TopicMap};
+use interest::{Interest, Stage, TopicMap};
 use origins::Origins;
 use queue::Queue;
 use runs::Runs;
@@ -145,9 +145,12 @@ impl Live {
 
     /// Others who are interested count this node's hubs.
     fn tell_change(&mut self, key: TopicKey, topic: Topic, router: &Router) {
-        let is_alone = |interest: &Interest| interest.elsewhere() == 0;
-        if self.interests.get(&key).is_none_or(is_alone) || !self.sending.is_up() {
-            // Whoever becomes interested says hello; after an interruption this node does.
+        let is_told = |interest: &&Interest| {
+            let has_greeted = matches!(interest.stage, Stage::Greeting | Stage::Settled);
+            has_greeted && interest.elsewhere() > 0
+        };
+        if self.interests.get(&key).filter(is_told).is_none() || !self.sending.is_up() {
+            // Its hello will say so.
             return;
         }
         let word = self.word(key, topic.clone(), router);

@@ -34,7 +34,7 @@ pub(crate) enum Word {
 /// What is kept of one channel for one session.
 #[derive(Debug, Default)]
 pub(crate) struct Kept {
-    /// Bound: `WORDS_MAX`.
+    /// In the channel's order here. Bound: `WORDS_MAX`.
     pub(crate) words: VecDeque<Word>,
     /// Messages that had no room.
     pub(crate) lost: u64,
@@ -59,6 +59,15 @@ pub(crate) struct Departure {
     pub(crate) session: SessionId,
 }
 
+/// The latest messages that a session has had of a channel.
+#[derive(Debug)]
+struct Had {
+    session: SessionId,
+    /// Until when later ones may still be on their way, in monotonic milliseconds.
+    until_ms: u64,
+    senders: Vec<SenderRecord>,
+}
+
 /// Nothing of it is used on a node that is alone.
 #[derive(Debug)]
 pub(crate) struct ChannelMoves {
@@ -66,6 +75,9 @@ pub(crate) struct ChannelMoves {
     pub(crate) awaited: Map<ChannelKey, Vec<(SessionId, Kept)>>,
     /// Bound: senders of the last `RECENT_MS`, and as many again.
     recent: Map<ChannelKey, Recent>,
+    /// What sessions that have come had been told at their old hubs: it may reach this one later.
+    /// Bound: sessions that have come in the last `RECENT_MS`.
+    had: Map<ChannelKey, Vec<Had>>,
     /// In the order of their time.
     pub(crate) departures: VecDeque<Departure>,
     hasher: SeededHasher,
@@ -76,6 +88,7 @@ impl ChannelMoves {
         Self {
             awaited: hasher.map(),
             recent: hasher.map(),
+            had: hasher.map(),
             departures: VecDeque::new(),
             hasher,
         }
@@ -102,6 +115,51 @@ impl ChannelMoves {
         }
     }
 
+    /// A session has come with what it has had of a channel.
+    pub(crate) fn note_had(
+        &mut self,
+        key: &ChannelKey,
+        (session, senders): (SessionId, &[SenderRecord]),
+        now_ms: u64,
+    ) {
+        if senders.is_empty() {
+            return;
+        }
+        let had = self.had.entry(key.clone()).or_default();
+        had.retain(|had| had.session != session && had.until_ms > now_ms);
+        had.push(Had {
+            session,
+            until_ms: now_ms + RECENT_MS,
+            senders: senders.to_vec(),
+        });
+    }
+
+    /// The sessions that have had a message at their old hubs.
+    pub(crate) fn who_had(
+        &mut self,
+        key: &ChannelKey,
+        (sender, cseq): (SessionId, u64),
+        now_ms: u64,
+    ) -> Vec<SessionId> {
+        let Some(all) = (!self.had.is_empty())
+            .then(|| self.had.get_mut(key))
+            .flatten()
+        else {
+            // Nobody has come to the channel of late.
+            return Vec::new();
+        };
+        all.retain(|had| had.until_ms > now_ms);
+        let is_had = |had: &&Had| {
+            let mut senders = had.senders.iter();
+            senders.any(|of| of.session == sender.0 && of.cseq >= cseq)
+        };
+        let sessions = all.iter().filter(is_had).map(|had| had.session).collect();
+        if all.is_empty() {
+            self.had.remove(key);
+        }
+        sessions
+    }
+
     /// The channel is not known here any more.
     pub(crate) fn forget(&mut self, key: &ChannelKey) {
         debug_assert!(
@@ -110,6 +168,9 @@ impl ChannelMoves {
         );
         if !self.recent.is_empty() {
             self.recent.remove(key);
+        }
+        if !self.had.is_empty() {
+            self.had.remove(key);
         }
     }
 
@@ -171,6 +232,10 @@ impl ChannelMoves {
         }
         let due = self.departures.iter().map(|departure| departure.due_ms);
         assert!(due.is_sorted(), "departures are in the order of their time");
+        for (key, had) in &self.had {
+            assert!(holds(key).is_some(), "a channel that is not known");
+            assert!(!had.is_empty(), "a channel to which nobody has come");
+        }
         for (key, recent) in &self.recent {
             assert!(holds(key).is_some(), "a channel that is not known");
             assert!(!recent.senders.is_empty(), "a channel without a sender");

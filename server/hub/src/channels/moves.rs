@@ -22,6 +22,7 @@ use crate::ids::{ChannelKey, SessionId, SessionKey, UserKey};
 use crate::io::{Effect, Sink};
 use crate::kernel::Kernel;
 use crate::kernel::outbox::Source;
+use crate::kernel::session::Session;
 use crate::snapshot::record::MovedChannelRecord;
 
 /// How long after a session was given its hub says that it is no member any more, in milliseconds:
@@ -45,6 +46,23 @@ impl Channels {
         }
     }
 
+    /// Hands a message to the members here who have not had it at an earlier hub of theirs.
+    pub(crate) fn fan_out_once(
+        &mut self,
+        key: &ChannelKey,
+        (sender, cseq): (SessionId, u64),
+        frame: &Bytes,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) -> usize {
+        let had = self.moves.who_had(key, (sender, cseq), kernel.now.mono_ms);
+        if had.is_empty() {
+            return self.fan_out(key, frame, Some(sender), kernel, out);
+        }
+        let is_meant = |session: &Session| !had.contains(&session.id);
+        self.fan_out_where(key, frame, Some(sender), is_meant, kernel, out)
+    }
+
     // ------------------------------------------------------------ at the new hub
 
     /// Becomes interested in a channel of a session that is to come, and keeps from now on what
@@ -63,6 +81,13 @@ impl Channels {
             return;
         };
         channel.holds += 1;
+        let departures = &mut self.moves.departures;
+        let is_it = |of: &Departure| of.session == session && of.channel == *key;
+        let left = departures.iter().position(is_it).filter(|_| is_here);
+        if left.and_then(|at| departures.remove(at)).is_some() {
+            // It was here a moment ago, and others have not been told otherwise.
+            channel.holds -= 1;
+        }
         // What is left over of an earlier interest the session has had already.
         channel.is_current = true;
         let awaited = self.moves.awaited.entry(key.clone()).or_default();
@@ -113,6 +138,8 @@ impl Channels {
             return;
         };
         let kept = self.take_kept(key, session.id);
+        let had = (session.id, &told.senders[..]);
+        self.moves.note_had(key, had, kernel.now.mono_ms);
         let Some(channel) = self.known.get_mut(key) else {
             debug_assert!(false, "a channel is gone while it is dealt with");
             return;

@@ -75,8 +75,8 @@ impl AskRule {
                     all.extend(more);
                     Answer::Progress(all)
                 }
-                // Whoever has left the user does not know where it is.
-                (_, moved @ Answer::Moved) => moved,
+                // Who has it by now, and knows that it is gone, outvotes who has given it away.
+                (Answer::Moved, other) => other,
                 (_, elsewhere @ Answer::NotGiven(NotGiven::Elsewhere)) => elsewhere,
                 (_, replaced @ Answer::Located(Located::Replaced)) => replaced,
                 (best, _) => best,

@@ -1,12 +1,16 @@
 //! The one place per user over all hubs: a login claims it, and the others yield.
 
+use std::sync::Arc;
+
 use tidings_fault::fault;
 use tidings_wire::codes::CloseCode;
 use tidings_wire::proto::{Login, PresenceState};
 
-use crate::bus_ops::{Answer, Asker, BusOp, Inherited, LoginStamp, Parcel, Question, Topic};
+use crate::bus_ops::{
+    Answer, Asker, BusOp, Inherited, LoginStamp, Parcel, Publication, Question, Topic,
+};
 use crate::grant::Grant;
-use crate::ids::{ConnectionId, HubId, InvitationId, UserKey};
+use crate::ids::{ConnectionId, HubId, InvitationId, SessionKey, UserKey};
 use crate::invitations::slot::Reports;
 use crate::kernel::Kernel;
 use crate::kernel::asks::{Outcome as Asked, Settled};
@@ -133,6 +137,7 @@ impl Hub {
             connection,
             stamp,
             begun_ts: self.kernel.now.unix_ms,
+            is_again: false,
         };
         let question = Question::Claim { stamp, holds };
         let number = self.kernel.ask(Topic::User(user), question, &CLAIM, out);
@@ -223,6 +228,9 @@ impl Hub {
             // A hub that is silent cannot hold the user: the later login wins.
             _ => Claim::Won(Inherited::default()),
         };
+        if ask.is_again {
+            return self.finish_claim_again(&ask, claim, out);
+        }
         let is_ours = |login: &PendingLogin| login.connection == ask.connection;
         let entry = self.kernel.users.get_mut(&ask.user);
         let Some(entry) = entry.filter(|entry| entry.claim.as_deref().is_some_and(is_ours)) else {
@@ -265,6 +273,54 @@ impl Hub {
                     }
                     self.kernel.refuse(ask.connection, error, out);
                     self.drop_connection(ask.connection, Some(CloseCode::Overloaded), out);
+                }
+            }
+        }
+    }
+
+    /// Another node may have a session of the user, too: both began while neither node could reach
+    /// the other. The later login wins, as always.
+    pub(crate) fn claim_again(&mut self, user: &UserKey, out: &mut dyn Sink) {
+        let has_several = self.kernel.replicas_of(user).is_some();
+        let entry = self.kernel.users.get(user);
+        let alone = entry.filter(|entry| entry.claim.is_none() && !has_several);
+        let session = alone.and_then(|entry| self.kernel.sessions.get(entry.session?));
+        let Some(stamp) = session.map(|session| session.presence.stamp) else {
+            return;
+        };
+        let ask = ClaimAsk {
+            user: user.clone(),
+            connection: ConnectionId(0),
+            stamp,
+            begun_ts: self.kernel.now.unix_ms,
+            is_again: true,
+        };
+        let holds = Vec::new();
+        let question = Question::Claim { stamp, holds };
+        let topic = Topic::User(user.clone());
+        let number = self.kernel.ask(topic, question, &CLAIM, out);
+        self.logins.claims.insert(number, ask);
+    }
+
+    fn finish_claim_again(&mut self, ask: &ClaimAsk, claim: Claim, out: &mut dyn Sink) {
+        match claim {
+            Claim::Won(inherited) => {
+                let of = (ask.stamp, ask.begun_ts);
+                self.kernel.pass_on(&ask.user, of, inherited, out);
+            }
+            Claim::Lost(_) => {
+                let entry = self.kernel.users.get(&ask.user);
+                let session = entry.and_then(|entry| entry.session);
+                let is_it = |key: &SessionKey| {
+                    let session = self.kernel.sessions.get(*key);
+                    session.is_some_and(|session| session.presence.stamp == ask.stamp)
+                };
+                if let Some(session) = session.filter(is_it) {
+                    self.end_replaced(&ask.user, &[], session, out);
+                    // What was stored for the user here meanwhile, the winner has not been told.
+                    let topic = Topic::User(ask.user.clone());
+                    let message = Arc::new(Publication::InboxGrew);
+                    out.emit(Effect::Bus(BusOp::Publish { topic, message }));
                 }
             }
         }

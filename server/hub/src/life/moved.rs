@@ -1,13 +1,20 @@
 //! The form in which a session moves to another hub: that of a planned restart, with what the new
 //! hub must know besides.
 
+use std::sync::Arc;
+
 use prost::Message as _;
 
 use crate::Hub;
-use crate::bus_ops::LoginStamp;
+use crate::bus_ops::{LoginStamp, Parcel, Publication, Topic};
 use crate::channels::state::Channels;
-use crate::ids::{ChannelKey, HubId, MessageId, SessionId, SessionKey, UserKey};
+use crate::ids::{ChannelKey, HubId, InvitationId, MessageId, SessionId, SessionKey, UserKey};
+use crate::invitations::slot::{Report, Reports};
+use crate::invitations::state::Invitations;
 use crate::io::Sink;
+use crate::kernel::session::Session;
+use crate::kernel::timers::Timer;
+use crate::peers::slot::Origin;
 use crate::rates::Used;
 use crate::snapshot::record::{MovedChannelRecord, MovedRecord, NUMBER_MAX, VERSION};
 use crate::snapshot::{from_session_id, from_traits, from_user_by};
@@ -27,6 +34,10 @@ impl Arrival {
         from_session_id(&self.0.session.as_ref()?.id)
     }
 }
+
+/// For how long after its arrival a session's unconfirmed messages are known by name, in
+/// milliseconds: a sender who was told to ask again has done so, and nobody is gone yet.
+const ARRIVED_MS: u64 = 12_000;
 
 impl Hub {
     /// A session as it moves.
@@ -101,5 +112,61 @@ impl Hub {
             .take_watches(key, moved.watches, &mut self.kernel, out);
         self.take_sent(key, id, &moved.sent, out);
         Some((key, moved.channels))
+    }
+
+    /// What has waited for the session, and what it did at its old hub, goes on.
+    pub(crate) fn go_on_after_move(
+        &mut self,
+        key: SessionKey,
+        words: Vec<(HubId, Publication)>,
+        parcels: Vec<(Origin, Parcel)>,
+        out: &mut dyn Sink,
+    ) {
+        let Some(session) = self.kernel.sessions.get(key) else {
+            // Its client could not go on with it.
+            return;
+        };
+        let user = session.user.clone();
+        Invitations::check_restored_rings(key, &mut self.kernel);
+        if self.kernel.sessions.get(key).is_some_and(Session::is_here) {
+            self.peers.read_inbox(key, &mut self.kernel, out);
+        }
+        for (from, word) in words {
+            let topic = Topic::User(user.clone());
+            self.handle_published(topic, from, Arc::new(word), out);
+        }
+        for (origin, parcel) in parcels {
+            self.peers
+                .deliver(key, origin, parcel, &mut self.kernel, out);
+        }
+        let due_ms = self.kernel.now.mono_ms + ARRIVED_MS;
+        let timer = Timer::Arrived(Box::new(user));
+        self.kernel.timers.set(due_ms, timer);
+    }
+
+    /// Whoever was told to ask again has done so.
+    pub(crate) fn forget_arrived(&mut self, user: &UserKey) {
+        self.kernel.moves.arrived.remove(user);
+    }
+
+    /// What the client of a session that has moved holds open of invitations.
+    pub(crate) fn take_sent(
+        &mut self,
+        key: SessionKey,
+        session: SessionId,
+        numbers: &[u64],
+        out: &mut dyn Sink,
+    ) {
+        let report = |number: &u64| Report {
+            number: *number,
+            id: InvitationId::new(session, *number),
+            canceled: None,
+        };
+        let reports = Reports {
+            sent: numbers.iter().map(report).collect(),
+            ringing: Vec::new(),
+        };
+        self.invitations
+            .take_reports(key, reports, &mut self.kernel, out);
     }
 }

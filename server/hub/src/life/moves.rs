@@ -6,7 +6,6 @@
 //! does not move between nodes, so this is the other way round than within one (decision 0002).
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use tidings_wire::codes::{CloseCode, Outcome};
@@ -14,16 +13,13 @@ use tidings_wire::names::ChannelName;
 use tidings_wire::proto::Resume;
 
 use crate::Hub;
-use crate::bus_ops::{Answer, Asker, BusOp, NotGiven, Parcel, Publication, Question, Topic};
-use crate::ids::{ChannelKey, ConnectionId, HubId, InvitationId, SessionId, SessionKey, UserKey};
-use crate::invitations::slot::{Report, Reports};
-use crate::invitations::state::Invitations;
+use crate::bus_ops::{Answer, Asker, BusOp, NotGiven, Publication, Question, Topic};
+use crate::ids::{ChannelKey, ConnectionId, HubId, SessionId, SessionKey, UserKey};
 use crate::io::{Effect, Sink};
 use crate::kernel::Kernel;
 use crate::kernel::asks::{AskRule, AskTag, Hangs, Outcome as Asked, Settled};
 use crate::kernel::maps::NumberMap;
 use crate::kernel::session::Session;
-use crate::kernel::timers::Timer;
 use crate::kernel::users::{HELD_PARCELS_MAX, Stage};
 use crate::life::moved::{Arrival, decode_moved};
 use crate::peers::slot::Origin;
@@ -42,10 +38,6 @@ const TAKINGS_MAX: usize = 4_096;
 
 /// Words on a user's topic that are kept for a session on its way.
 const WORDS_MAX: usize = 256;
-
-/// For how long after its arrival a session's unconfirmed messages are known by name, in
-/// milliseconds: a sender who was told to ask again has done so, and nobody is gone yet.
-const ARRIVED_MS: u64 = 12_000;
 
 /// The hub that has the session decides.
 static GIVE: AskRule = AskRule {
@@ -452,66 +444,6 @@ impl Hub {
         }
         self.go_on_after_move(key, taking.words, parcels.unwrap_or_default(), out);
     }
-
-    /// What has waited for the session, and what it did at its old hub, goes on.
-    fn go_on_after_move(
-        &mut self,
-        key: SessionKey,
-        words: Vec<(HubId, Publication)>,
-        parcels: Vec<(Origin, Parcel)>,
-        out: &mut dyn Sink,
-    ) {
-        let Some(session) = self.kernel.sessions.get(key) else {
-            // Its client could not go on with it.
-            return;
-        };
-        let user = session.user.clone();
-        Invitations::check_restored_rings(key, &mut self.kernel);
-        if session_is_here(self, key) {
-            self.peers.read_inbox(key, &mut self.kernel, out);
-        }
-        for (from, word) in words {
-            let topic = Topic::User(user.clone());
-            self.handle_published(topic, from, Arc::new(word), out);
-        }
-        for (origin, parcel) in parcels {
-            self.peers
-                .deliver(key, origin, parcel, &mut self.kernel, out);
-        }
-        let due_ms = self.kernel.now.mono_ms + ARRIVED_MS;
-        let timer = Timer::Arrived(Box::new(user));
-        self.kernel.timers.set(due_ms, timer);
-    }
-
-    /// Whoever was told to ask again has done so.
-    pub(crate) fn forget_arrived(&mut self, user: &UserKey) {
-        self.kernel.moves.arrived.remove(user);
-    }
-
-    /// What the client of a session that has moved holds open of invitations.
-    pub(crate) fn take_sent(
-        &mut self,
-        key: SessionKey,
-        session: SessionId,
-        numbers: &[u64],
-        out: &mut dyn Sink,
-    ) {
-        let report = |number: &u64| Report {
-            number: *number,
-            id: InvitationId::new(session, *number),
-            canceled: None,
-        };
-        let reports = Reports {
-            sent: numbers.iter().map(report).collect(),
-            ringing: Vec::new(),
-        };
-        self.invitations
-            .take_reports(key, reports, &mut self.kernel, out);
-    }
-}
-
-fn session_is_here(hub: &Hub, key: SessionKey) -> bool {
-    hub.kernel.sessions.get(key).is_some_and(Session::is_here)
 }
 
 impl Moves {

@@ -25,6 +25,11 @@ impl Hub {
                     .handle_missed(&channel, from, count, kernel, out);
             }
             Topic::User(user) => {
+                if count == 0 {
+                    // Not a loss that was counted, but a node that was out of reach.
+                    self.claim_again(&user, out);
+                }
+                let kernel = &mut self.kernel;
                 self.peers.handle_inbox_grew(&user, kernel, out);
                 // Somebody may watch it, or may have written its attributes: to act as if costs
                 // a few pings, and a store operation when its session ends.

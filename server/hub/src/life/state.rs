@@ -37,6 +37,8 @@ pub(crate) struct ClaimAsk {
     pub(crate) stamp: LoginStamp,
     /// When it began, in Unix milliseconds.
     pub(crate) begun_ts: u64,
+    /// No login asks, but a session that may not be the user's only one.
+    pub(crate) is_again: bool,
 }
 
 /// What a hub knows of the node's memory.

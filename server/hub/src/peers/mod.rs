@@ -1,6 +1,7 @@
 //! Peer messages: from their sender to the receiver's client, live or stored.
 
 pub(crate) mod handback;
+pub(crate) mod moved;
 pub(crate) mod receive;
 pub(crate) mod record;
 pub(crate) mod replicas;

@@ -98,39 +98,6 @@ impl Peers {
         self.hand_over(key, from, parcel, kernel, out);
     }
 
-    /// The session has moved here with this message, whose sender asks what becomes of it.
-    fn accept_once_more(
-        &mut self,
-        key: SessionKey,
-        from: Origin,
-        parcel: Parcel,
-        kernel: &mut Kernel,
-        out: &mut dyn Sink,
-    ) {
-        let now_ms = kernel.now.mono_ms;
-        let session = kernel.sessions.get_mut(key);
-        let handed = session.and_then(|session| {
-            let mut handed = session.peers.deliveries.iter_mut();
-            handed.find(|handed| handed.parcel.id == parcel.id)
-        });
-        let Some(delivery) = handed else {
-            // Its client has confirmed it since.
-            return self.answer_delivery(from, Answer::Confirmed, kernel, out);
-        };
-        if delivery.is_storing {
-            return self.answer_delivery(from, Answer::Stored, kernel, out);
-        }
-        let due_ms = now_ms + ack_wait_ms(&parcel);
-        delivery.parcel = Parcel {
-            frame: Bytes::new(),
-            ..parcel
-        };
-        delivery.from = from;
-        delivery.since_ms = now_ms;
-        delivery.is_answered = false;
-        Self::check_deliveries_at(key, due_ms, kernel);
-    }
-
     /// Sends a message live and waits for its confirmation.
     pub(crate) fn hand_over(
         &mut self,
@@ -172,7 +139,7 @@ impl Peers {
 
     /// Makes sure that unconfirmed messages are looked at then, or earlier: one that may be stored
     /// waits less than one that is not.
-    fn check_deliveries_at(key: SessionKey, due_ms: u64, kernel: &mut Kernel) {
+    pub(crate) fn check_deliveries_at(key: SessionKey, due_ms: u64, kernel: &mut Kernel) {
         let Some(session) = kernel.sessions.get_mut(key) else {
             debug_assert!(false, "a session is gone while it is dealt with");
             return;
@@ -505,11 +472,8 @@ impl Peers {
         out: &mut dyn Sink,
     ) {
         debug_assert_eq!(user.app, parcel.from.app, "a message from another app");
-        if let Some(held) = kernel.moves.arriving.get_mut(user) {
-            if held.len() < HELD_PARCELS_MAX {
-                return held.push((origin, parcel));
-            }
-            return self.keep_or_answer(user, origin, parcel, Answer::Unconfirmed, kernel, out);
+        if kernel.moves.is_arriving(user) {
+            return self.hold_for_arrival(user, origin, parcel, kernel, out);
         }
         let claim = kernel
             .users

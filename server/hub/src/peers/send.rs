@@ -24,16 +24,13 @@ use crate::kernel::caller::Caller;
 use crate::kernel::check::{check_message, message_bytes};
 use crate::kernel::reply::error;
 use crate::outside::PeerOutcome;
+use crate::peers::moved::MOVES_MAX;
 use crate::peers::receive::{message_kind, outcome_of};
 use crate::peers::slot::{LaneKey, Origin, SendToPeer};
 use crate::peers::state::{First, Lane, PeerAsk, PeerStore, Peers};
 use crate::rates;
 use crate::store_ops::{Conversation, StoreAnswer};
 use crate::traces::TracedTo;
-
-/// How often a message follows a receiver whose session moves. Bound: hubs that only say that it
-/// has moved.
-const MOVES_MAX: u8 = 3;
 
 /// Who sends a message.
 #[derive(Debug)]
@@ -414,14 +411,12 @@ impl Peers {
         self.go_on(&lane_key, kernel, out);
     }
 
-    /// The receiver's session has moved while the message was on its way: asks whoever has it now.
-    fn ask_again(&mut self, mut send: SendToPeer, kernel: &mut Kernel, out: &mut dyn Sink) {
-        debug_assert!(send.moves < MOVES_MAX, "a message runs after its receiver");
-        send.moves += 1;
-        self.ask_to_deliver(send, kernel, out);
-    }
-
-    fn ask_to_deliver(&mut self, send: SendToPeer, kernel: &mut Kernel, out: &mut dyn Sink) {
+    pub(crate) fn ask_to_deliver(
+        &mut self,
+        send: SendToPeer,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
         let topic = Topic::User(send.to.clone());
         let question = Question::Deliver(send.parcel.clone());
         let pending = PeerAsk::Deliver(send);
@@ -472,30 +467,6 @@ impl Peers {
             }
         };
         kernel.reply_sent(caller, outcome, out);
-    }
-
-    /// The same for a message that this hub had handed to the session itself, or that is for one
-    /// that has come here since.
-    fn dispatch_again(&mut self, mut send: SendToPeer, kernel: &mut Kernel, out: &mut dyn Sink) {
-        send.moves += 1;
-        let parcel = send.parcel.clone();
-        let to = send.to.clone();
-        let session = kernel.users.get(&to).and_then(|entry| entry.session);
-        match session {
-            Some(key) => self.deliver(key, Origin::Local(Box::new(send)), parcel, kernel, out),
-            None if kernel.users.contains_key(&to) || kernel.moves.is_arriving(&to) => {
-                self.hold_parcel(&to, Origin::Local(Box::new(send)), parcel, kernel, out);
-            }
-            None => {
-                let lane = self.lanes.lanes.entry(send.lane()).or_default();
-                let of = (send.number, send.parcel.id);
-                // Order: it is older than what was asked for since.
-                let at = lane.asked.partition_point(|(number, _)| *number < of.0);
-                lane.asked.insert(at, of);
-                lane.first = First::Unknown;
-                self.ask_to_deliver(send, kernel, out);
-            }
-        }
     }
 
     fn append(&mut self, send: SendToPeer, body: Bytes, kernel: &mut Kernel, out: &mut dyn Sink) {

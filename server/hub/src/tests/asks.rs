@@ -48,3 +48,17 @@ fn member_lists_of_all_hubs_are_put_together() {
     let best = channels::state::MEMBERS.best_of(answers);
     assert_eq!(best, Some((HubId::local(2), Answer::Members(vec![one(1)]))));
 }
+
+#[test]
+fn a_hub_that_has_lost_a_user_outvotes_one_that_has_given_its_session_away() {
+    let rule = &crate::peers::state::DELIVER;
+    let from = |node| HubId { node, hub: 0 };
+    let best = |answers: [Answer; 2]| {
+        let answers = answers.into_iter().zip(1..);
+        let best = rule.best_of(answers.map(|(answer, node)| (from(node), answer)).collect());
+        best.map(|(_, answer)| answer)
+    };
+    assert_eq!(best([Answer::Moved, Answer::Gone]), Some(Answer::Gone));
+    assert_eq!(best([Answer::Gone, Answer::Moved]), Some(Answer::Gone));
+    assert_eq!(best([Answer::Moved, Answer::Moved]), Some(Answer::Moved));
+}

@@ -594,3 +594,69 @@ fn a_move_from_a_node_that_is_lost_is_given_up_at_once() {
         Some(Outcome::UnknownSession as u32)
     );
 }
+
+#[test]
+fn a_session_that_comes_back_at_once_stays() {
+    let mut scene = scene();
+    for hub in [0, 2, 1, 3] {
+        scene.node.close(scene.bob);
+        let bob = scene.resume(hub);
+        assert!(scene.is_served(bob), "on {hub}");
+        scene.welcome.secret = scene.node.resumed_secret(bob).expect("a new one");
+        scene.bob = bob;
+    }
+    let bob = scene.bob;
+    scene.rest(bob);
+    for other in [scene.alice, scene.carol] {
+        let words = told(&scene.node, other);
+        assert!(!words.contains(&"left bob".to_owned()), "{words:?}");
+        assert_eq!(members(&mut scene.node, other), ["alice", "bob", "carol"]);
+    }
+}
+
+#[test]
+fn what_reaches_the_new_node_late_is_not_told_once_more() {
+    let mut scene = scene();
+    scene.node.close(scene.bob);
+    let bob = scene.resume(0);
+    // Carol's message was at the old node before the session moved, and comes here only now.
+    let sent = |scene: &mut Scene, text: &str| {
+        scene.node.is_held = true;
+        say(&mut scene.node, scene.carol, text);
+        let mut late = None;
+        while scene.node.step() {
+            let is_late = |next: &Pending| {
+                let Pending::Input(0, Input::Bus(BusInput::Published { topic, .. })) = next else {
+                    return false;
+                };
+                matches!(topic, crate::bus_ops::Topic::Channel(_))
+            };
+            if let Some(at) = scene.node.queue.iter().position(is_late) {
+                late = scene.node.queue.remove(at);
+            }
+        }
+        scene.node.is_held = false;
+        late.expect("it goes to the other node")
+    };
+    let before = told(&scene.node, bob).len();
+    let late = sent(&mut scene, "late");
+    assert_eq!(told(&scene.node, bob).len(), before, "it is on its way");
+    // Bob's client goes to the sender's node and back, where the message still is to come.
+    scene.welcome.secret = scene.node.resumed_secret(bob).expect("a new one");
+    scene.had += scene.node.numbered(bob);
+    scene.node.close(bob);
+    let there = scene.resume(2);
+    say(&mut scene.node, scene.carol, "later");
+    scene.welcome.secret = scene.node.resumed_secret(there).expect("a new one");
+    scene.had += scene.node.numbered(there);
+    scene.node.close(there);
+    let back = scene.resume(0);
+    scene.node.queue.push_back(late);
+    scene.node.settle();
+    scene.rest(back);
+    let all = [told(&scene.node, there), told(&scene.node, back)].concat();
+    let later = all.iter().filter(|word| *word == "said later").count();
+    assert_eq!(later, 1, "{all:?}");
+    let late = all.iter().filter(|word| *word == "said late").count();
+    assert!(late <= 1, "{all:?}");
+}

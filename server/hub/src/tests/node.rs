@@ -310,17 +310,7 @@ impl Node {
                 self.topics.retain(|entry| *entry != (topic.clone(), from))
             }
             BusOp::Publish { topic, message } => {
-                if matches!(&*message, Publication::Message { keep: Some(_), .. }) {
-                    // Every topic is at home on the last hub of the node.
-                    let input = Input::Bus(BusInput::Keep {
-                        topic: topic.clone(),
-                        from: from_hub,
-                        message: Arc::clone(&message),
-                    });
-                    let is_of_node = |id: &HubId| id.node == from_hub.node;
-                    let home = self.ids.iter().rposition(is_of_node).expect("a hub");
-                    self.queue.push_back(Pending::Input(home, input));
-                }
+                self.keep(from_hub, &topic, &message);
                 for to in self.subscribers(&topic) {
                     if !self.reaches(from, to) {
                         self.miss(&topic, from_hub.node, to);
@@ -371,6 +361,21 @@ impl Node {
                     self.queue.push_back(Pending::Input(to, Input::Bus(input)));
                 }
             }
+        }
+    }
+
+    /// A message to be kept goes to where the topic is at home.
+    fn keep(&mut self, from_hub: HubId, topic: &Topic, message: &Arc<Publication>) {
+        if matches!(**message, Publication::Message { keep: Some(_), .. }) {
+            // Every topic is at home on the last hub of the node.
+            let input = Input::Bus(BusInput::Keep {
+                topic: topic.clone(),
+                from: from_hub,
+                message: Arc::clone(message),
+            });
+            let is_of_node = |id: &HubId| id.node == from_hub.node;
+            let home = self.ids.iter().rposition(is_of_node).expect("a hub");
+            self.queue.push_back(Pending::Input(home, input));
         }
     }
 

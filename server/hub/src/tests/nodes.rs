@@ -283,6 +283,34 @@ fn a_missed_word_on_a_users_topic_makes_its_hub_look() {
     assert_eq!(reads.filter(is_read).count(), 2, "at its login, and now");
 }
 
+#[test]
+fn of_two_sessions_that_began_out_of_reach_the_later_login_stays() {
+    for looks in [0, 1] {
+        let mut node = Node::cluster(2, 1);
+        let first = node.login(0, "alice");
+        node.cuts.extend([(1, 2), (2, 1)]);
+        let second = node.login(1, "alice");
+        node.pass(3_000, &[first, second]);
+        let is_there = |node: &Node, hub: usize| {
+            let entry = node.hubs[hub].kernel.users.get(&user("alice"));
+            entry.is_some_and(|entry| entry.session.is_some())
+        };
+        assert!(is_there(&node, 0) && is_there(&node, 1), "neither knows");
+        node.cuts.clear();
+        node.give(
+            looks,
+            Input::Bus(BusInput::Missed {
+                topic: Topic::User(user("alice")),
+                from: HubId { node: 2, hub: 0 },
+                count: 0,
+            }),
+        );
+        node.pass(1_000, &[second]);
+        assert!(!is_there(&node, 0), "the older one, found by hub {looks}");
+        assert!(is_there(&node, 1));
+    }
+}
+
 pub(super) fn watch(node: &mut Node, connection: ConnectionId, user: &str) {
     let call = tidings_wire::proto::SubscribePresence {
         user_ids: vec![user.into()],

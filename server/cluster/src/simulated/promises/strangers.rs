@@ -87,10 +87,12 @@ pub(super) fn wrong_subject(seed: u64) -> Result<(), String> {
     };
     let before = dropped(&cluster);
     replay(&mut cluster, |subject, payload| {
-        match subject.contains(".t.") {
-            true => (hall.clone(), payload.to_vec()),
-            false => (subject, payload.to_vec()),
-        }
+        let subject = if subject.contains(".t.") {
+            hall.clone()
+        } else {
+            subject
+        };
+        (subject, payload.to_vec())
     });
     expect(dropped(&cluster) > before, true)
 }
