@@ -19,10 +19,10 @@ pub enum Credentials {
     Password {
         /// The user's name.
         user: String,
-        /// Its password.
+        /// What the server knows as that user's password.
         password: String,
     },
-    /// A token.
+    /// A token that all clients share; the server's `authorization` has it.
     Token(String),
     /// A user's key, which the server's configuration names.
     Nkey(KeyPair),

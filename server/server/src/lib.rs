@@ -8,7 +8,7 @@
 //! **What it is not.** It knows nothing of channels or messages: it moves frames. It looks into
 //! those of connections without a session only, to count logins and refusals.
 //!
-//! **Reading order.** `start` (the stages of a start), `supervisor` (what it looks after, and the
+//! **Reading order.** `start` and `stages` (a start), `supervisor` (what it looks after, and the
 //! drain), `server` (the handle), `worker` (a hub's turn), `hosting` (what it does for its cell),
 //! `arrivals`, `reading`, `admitting` and `writing` (its parts), `lanes` (turns shared between
 //! apps), `security` (the log of who was let in), `connection` and `connections` (what is kept of
@@ -74,6 +74,7 @@ mod report;
 mod security;
 mod server;
 mod spans;
+mod stages;
 mod start;
 mod storage;
 mod stream;

@@ -79,7 +79,8 @@ impl RunningServer {
         self.handle.clone()
     }
 
-    /// Waits until the server has stopped, and returns how: its connections are closed and the store is on disk.
+    /// Waits until the server has stopped, and returns how: its connections are closed and the store
+    /// is on disk.
     /// That takes at most about 25 s after a drain, however clients behave.
     pub fn join(self) -> Ended {
         let Self {

@@ -170,13 +170,15 @@ fn page(settings: &Settings, pairs: &[(f64, f64)]) -> String {
     let verdict = if ratio <= WANTED { "met" } else { "**missed**" };
     let mut text = format!(
         "# What watching costs\n\n\
-         Made by `cargo xtask performance-watched`; not edited by hand. Figures of one machine in one run, of \
-         commit {}: {}, {} cores, which the server shares with the generator and the watchers. {} hubs, 1,000 \
-         members, {} deliveries a second, {} pairs of runs of {} s.\n\n\
-         *Watched*: `/metrics` is scraped every {} s, a console asks for figures and nodes every {} s and reads \
-         the stream of events, and the server logs as JSON at `info`. *Alone*: nothing of that.\n\n\
+         Made by `cargo xtask performance-watched`; not edited by hand. Figures of one machine in \
+         one run, of commit {}: {}, {} cores, which the server shares with the generator and the \
+         watchers. {} hubs, 1,000 members, {} deliveries a second, {} pairs of runs of {} s.\n\n\
+         *Watched*: `/metrics` is scraped every {} s, a console asks for figures and nodes every \
+         {} s and reads the stream of events, and the server logs as JSON at `info`. *Alone*: \
+         nothing of that.\n\n\
          | what | goal | found | |\n| --- | --- | ---: | --- |\n\
-         | CPU per delivery, watched / alone (median of the pairs) | at most {WANTED} | {ratio:.3} | {verdict} |\n\n\
+         | CPU per delivery, watched / alone (median of the pairs) | at most {WANTED} | \
+         {ratio:.3} | {verdict} |\n\n\
          Medians: {alone:.2} µs per delivery alone, {watched:.2} µs watched.\n\n\
          | alone, µs | watched, µs | ratio |\n| ---: | ---: | ---: |\n",
         settings.commit,

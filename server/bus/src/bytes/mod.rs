@@ -3,6 +3,7 @@
 //! A decoder only lets through what a hub can take: a publication or a question belongs to a topic
 //! of its kind, ids have their lengths, names are valid.
 
+mod answers;
 mod read;
 mod schema;
 mod write;

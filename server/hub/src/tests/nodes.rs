@@ -12,6 +12,7 @@ use crate::ids::{ConnectionId, HubId};
 use crate::io::Input;
 use crate::kernel::asks::{Asks, Outcome};
 use crate::rig::{channel, user};
+use crate::store_ops::StoreOp;
 use crate::tests::node::Node;
 
 pub(super) fn join(node: &mut Node, connection: ConnectionId) {
@@ -279,7 +280,8 @@ fn a_missed_word_on_a_users_topic_makes_its_hub_look() {
     assert!(session.presence.is_watched, "somebody may watch");
     assert!(session.has_attributes, "somebody may have written them");
     let reads = node.store_ops.iter();
-    let is_read = |op: &&crate::store_ops::StoreOp| matches!(op, crate::store_ops::StoreOp::InboxRead { user: of, .. } if *of == user("bob"));
+    let is_read =
+        |op: &&StoreOp| matches!(op, StoreOp::InboxRead { user: of, .. } if *of == user("bob"));
     assert_eq!(reads.filter(is_read).count(), 2, "at its login, and now");
 }
 
