@@ -312,7 +312,7 @@ const PROVEN: &[(&str, &str, &str)] = &[
     ),
     (
         "trace_longest_ms",
-        TRACES,
+        "server/hub/src/tests/traces_written.rs",
         "a_trace_is_on_for_the_longest_time_at_most",
     ),
     (

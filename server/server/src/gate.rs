@@ -186,6 +186,7 @@ impl Gate {
         door: Door,
         now_ms: u64,
     ) -> Result<(), Full> {
+        let now_ms = crowd.at(now_ms);
         for (at, scope) in scopes.iter().enumerate() {
             let rate = wide(self.handshakes(door), scope.factor());
             let source = crowd.source(*scope, now_ms);
@@ -217,6 +218,7 @@ impl Gate {
 
     fn note_failure(&self, scopes: &[Scope], now_ms: u64) {
         let mut crowd = self.crowd();
+        let now_ms = crowd.at(now_ms);
         for scope in scopes {
             let rate = wide(self.limits.failed_logins, scope.factor());
             let source = crowd.source(*scope, now_ms);
@@ -517,6 +519,15 @@ mod tests {
         let door = Door::new(10, 1);
         for _ in 0..3 * RATE_HANDSHAKE.calls {
             door.admit("192.0.2.1", 0).expect("a place").note_login();
+        }
+    }
+
+    #[test]
+    fn a_hub_whose_turn_began_earlier_finds_no_emptier_bucket() {
+        let door = Door::new(10, 1);
+        for at in 0..RATE_HANDSHAKE.calls {
+            let now_ms = if at % 2 == 0 { 11 } else { 10 };
+            door.admit("192.0.2.1", now_ms).expect("a place");
         }
     }
 

@@ -136,6 +136,8 @@ pub(crate) struct Door {
     pub(crate) accept_after_ms: u64,
     /// Connections are accepted: the sessions of before are in their places.
     pub(crate) is_open: bool,
+    /// They are to be, as soon as what they need is known.
+    pub(crate) is_to_open: bool,
     /// The node has lost its cluster: clients are to go elsewhere.
     pub(crate) is_isolated: bool,
     /// Connections made so far: their names count up.
@@ -255,6 +257,7 @@ impl Worker {
             has_unaccepted: true,
             accept_after_ms: 0,
             is_open: false,
+            is_to_open: false,
             is_isolated: false,
             connections_made: 0,
             handshakes: VecDeque::new(),
@@ -499,7 +502,7 @@ impl Worker {
             Envelope::Settle => self.give(Input::Settle),
             Envelope::Restore(snapshot) => self.give(Input::Restore(snapshot)),
             Envelope::Load { hubs, boot } => self.give(Input::Load { hubs, boot }),
-            Envelope::Open => self.door.is_open = true,
+            Envelope::Open => self.open_door(),
             Envelope::Report(to) => self.life.reports.push(to),
             Envelope::Stop => self.life.is_stopped = true,
         }

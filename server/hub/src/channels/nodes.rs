@@ -70,16 +70,7 @@ impl Channels {
             // What was held before it has taken the last member here away.
             return;
         }
-        let frame = encode_server(Kind::Gap(Gap {
-            cause: GapCause::NodeLink.into(),
-            missed: count,
-            source: Some(gap::Source::Channel(key.channel.to_string())),
-        }));
-        if self.moves.is_awaited() {
-            self.moves.hold(key, Word::Gap(frame.clone()));
-        }
-        let told = self.fan_out(key, &frame, None, kernel, out) as u64;
-        kernel.counts.gaps.add("node_link", told * count.max(1));
+        self.tell_gap(key, count, kernel, out);
         self.refresh(key, kernel, out);
     }
 
@@ -222,18 +213,48 @@ impl Channels {
 
     // ------------------------------------------------------------ a lost node
 
-    /// A node is lost: its members stay for a while, as those of what `stands_for` its hubs.
+    /// A node is lost: its members stay for a while, as those of what `stands_for` its hubs. What
+    /// its users were told is sent may have ended with it, so that members here are told of a gap
+    /// in every channel that it had members in.
     /// Cost: O(members of all channels here).
-    pub(crate) fn lose_node(&mut self, node: u16, stands_for: HubId) {
+    pub(crate) fn lose_node(
+        &mut self,
+        node: u16,
+        stands_for: HubId,
+        kernel: &mut Kernel,
+        out: &mut dyn Sink,
+    ) {
         debug_assert!(stands_for.is_lost(), "a hub stands for a lost node");
-        for channel in self.known.values_mut() {
+        let mut shared = Vec::new();
+        for (key, channel) in &mut self.known {
             if let Sync::Waiting { held, .. } = &mut channel.sync {
                 held.push(Held::Lost(node, stands_for));
                 continue;
             }
             channel.resyncs.retain(|origin, _| origin.node != node);
-            channel.members.lose(node, stands_for);
+            if channel.members.lose(node, stands_for) {
+                shared.push(key.clone());
+            }
         }
+        // Order: sorted, because the map's order would reach the effects.
+        shared.sort_unstable();
+        for key in shared {
+            self.tell_gap(&key, 0, kernel, out);
+        }
+    }
+
+    /// Tells the members here that so many events are missing; 0 = it is not known how many.
+    fn tell_gap(&mut self, key: &ChannelKey, count: u64, kernel: &mut Kernel, out: &mut dyn Sink) {
+        let frame = encode_server(Kind::Gap(Gap {
+            cause: GapCause::NodeLink.into(),
+            missed: count,
+            source: Some(gap::Source::Channel(key.channel.to_string())),
+        }));
+        if self.moves.is_awaited() {
+            self.moves.hold(key, Word::Gap(frame.clone()));
+        }
+        let told = self.fan_out(key, &frame, None, kernel, out) as u64;
+        kernel.counts.gaps.add("node_link", told * count.max(1));
     }
 
     /// The same, where it came while the members were being fetched.

@@ -49,7 +49,8 @@ impl Hub {
         self.logins.losses = self.logins.losses.wrapping_add(1);
         let loss = self.logins.losses;
         let stands_for = HubId::lost(loss);
-        self.channels.lose_node(node, stands_for);
+        self.channels
+            .lose_node(node, stands_for, &mut self.kernel, out);
         self.presence.lose_node(node, stands_for);
         self.invitations
             .lose_node(node, stands_for, &mut self.kernel);

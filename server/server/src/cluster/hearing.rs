@@ -22,6 +22,7 @@ impl Worker {
         tidings_cell::with_bus(self, |bus, _| bus.set_now(now_ms));
         self.hear_events();
         self.pass_clock();
+        self.open_with_clock();
         let due_ms = self.cell.bus().deadline();
         if due_ms.is_some_and(|due_ms| due_ms <= now_ms) {
             tidings_cell::with_bus(self, |bus, out| bus.tick(out));
@@ -68,6 +69,20 @@ impl Worker {
             && link.note_clock(ahead_ms)
         {
             self.give(Input::ClusterClock { ahead_ms });
+        }
+    }
+
+    /// Connections may be accepted: at once on a node that is alone, in a cluster when its clock
+    /// is known.
+    pub(crate) fn open_door(&mut self) {
+        self.door.is_to_open = true;
+        self.open_with_clock();
+    }
+
+    fn open_with_clock(&mut self) {
+        let link = self.mail.link.as_deref();
+        if self.door.is_to_open && link.is_none_or(|link| link.has_clock(self.now.mono_ms)) {
+            self.door.is_open = true;
         }
     }
 

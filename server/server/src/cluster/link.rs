@@ -23,6 +23,10 @@ use crate::mailbox::Mailbox;
 /// What a link's socket is in its hub's loop.
 pub(crate) const LINK: Token = Token(usize::MAX - 2);
 
+/// How long a hub listens for the cluster's clock before it takes its first connection, in
+/// milliseconds: each node tells it four times a second.
+const CLOCK_WAIT_MS: u64 = 600;
+
 /// When all servers were away, what waits goes out so much later than the subscriptions: by then
 /// the other hubs are back and have subscribed, too. Without that, their nodes would miss it, and
 /// requests would find nobody. Costs that much delay after such an outage.
@@ -198,6 +202,14 @@ impl Link {
     /// Takes how far the cluster's clock is ahead; whether the hub does not know that yet.
     pub(crate) fn note_clock(&mut self, ahead_ms: u64) -> bool {
         std::mem::replace(&mut self.clock_ahead_ms, ahead_ms) != ahead_ms
+    }
+
+    /// Whether the hub has had time to hear the clock of the cluster. Before, the stamps of its
+    /// logins would be older than those of nodes that have run for long: whoever logs in would lose
+    /// against a session that it has left.
+    pub(crate) fn has_clock(&self, now_ms: u64) -> bool {
+        let is_heard = |up_ms: u64| now_ms >= up_ms + CLOCK_WAIT_MS;
+        self.up_ms.is_some_and(is_heard)
     }
 
     /// Takes what the bus wants done, in its order.

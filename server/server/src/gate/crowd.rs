@@ -52,9 +52,18 @@ pub(super) struct Crowd {
     sources: HashMap<Scope, Source>,
     /// Widest scopes with a stranger, by how many they have.
     heaviest: BTreeSet<(usize, Scope)>,
+    /// The latest time at which any hub has asked.
+    latest_ms: u64,
 }
 
 impl Crowd {
+    /// The time for what hubs count together: a hub whose turn began earlier than that of another
+    /// must not find a bucket emptier than it is.
+    pub(super) fn at(&mut self, now_ms: u64) -> u64 {
+        self.latest_ms = self.latest_ms.max(now_ms);
+        self.latest_ms
+    }
+
     pub(super) fn len(&self) -> usize {
         self.strangers.len()
     }
