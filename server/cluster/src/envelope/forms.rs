@@ -38,14 +38,18 @@ fn body(shard: HubId, body: &Body) -> s::Body {
             ask,
             question,
             listens,
+            at,
         } => {
             let op = BusOp::Ask {
                 topic: topic.clone(),
                 ask: *ask,
                 question: question.clone(),
             };
-            let (crossing, listens) = (crossing(shard, op), *listens);
-            s::Body::Ask(s::AskRecord { crossing, listens })
+            s::Body::Ask(s::AskRecord {
+                crossing: crossing(shard, op),
+                listens: *listens,
+                at: at.map(position),
+            })
         }
         Body::Answer {
             to,
@@ -184,6 +188,10 @@ fn read_publication(record: s::PublicationRecord) -> Option<Body> {
 
 fn read_ask(record: s::AskRecord) -> Option<Body> {
     let listens = record.listens;
+    let at = match record.at {
+        Some(at) => Some(read_position(at)?),
+        None => None,
+    };
     match read_crossing(record.crossing)? {
         (
             _,
@@ -197,6 +205,7 @@ fn read_ask(record: s::AskRecord) -> Option<Body> {
             ask,
             question,
             listens,
+            at,
         }),
         _ => None,
     }

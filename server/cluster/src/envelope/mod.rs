@@ -69,6 +69,8 @@ pub(crate) enum Body {
         question: Arc<Question>,
         /// Whether the asking hub is subscribed to the topic.
         listens: bool,
+        /// Where the asking shard's publications to the topic have come to.
+        at: Option<Position>,
     },
     Answer {
         to: HubId,

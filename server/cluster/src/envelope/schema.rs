@@ -64,6 +64,8 @@ pub(super) struct AskRecord {
     pub(super) crossing: Bytes,
     #[prost(bool, tag = "2")]
     pub(super) listens: bool,
+    #[prost(message, optional, tag = "3")]
+    pub(super) at: Option<PositionRecord>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

@@ -68,6 +68,7 @@ fn bodies() -> Vec<Body> {
             ask,
             question: Arc::new(Question::Deliver(parcel)),
             listens: true,
+            at: Some(Position { run: 7, number: 2 }),
         },
         Body::Answer {
             to: HubId { node: 1, hub: 2 },

@@ -14,7 +14,7 @@ use super::Live;
 use super::asks::{Asking, Asks, Open};
 use super::interest::{Interest, Stage};
 use super::subjects::TopicKey;
-use crate::envelope::{Body, Origin};
+use crate::envelope::{Body, Origin, Position};
 
 impl Live {
     /// A hub of this node asks.
@@ -127,6 +127,7 @@ impl Live {
             ask: AskId::new(number),
             question,
             listens,
+            at: self.runs.at(key),
         };
         let subject = self.sending.subjects.topic(key);
         let reply = self.sending.subjects.own(number);
@@ -202,11 +203,15 @@ impl Live {
         &mut self,
         origin: Origin,
         (topic, ask, question): (Topic, AskId, Arc<Question>),
-        listens: bool,
+        (listens, at): (bool, Option<Position>),
         router: &Router,
         out: &mut impl Outlet,
     ) {
         let key = self.sending.subjects.key(&topic);
+        if let Some(at) = at {
+            // Order: what was published before the question, and is lost, is told before it.
+            self.hear_position(key, origin, (&topic, at), router, out);
+        }
         let mut elsewhere = 0;
         if let Some(interest) = self.interests.get_mut(&key) {
             if listens {

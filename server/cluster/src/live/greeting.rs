@@ -43,6 +43,8 @@ struct Greeting {
     /// Nodes that are said to be there, without an answer of theirs so far.
     owed: Vec<u16>,
     answered: Vec<u16>,
+    /// It was settled before the connection broke: what was believed of others may be old.
+    is_again: bool,
 }
 
 /// The topics on their way, and the connection's part in it.
@@ -326,7 +328,11 @@ impl Live {
         out: &mut impl Outlet,
     ) {
         let node = origin.shard.node;
-        let is_news = |interest: &Interest| interest.was_settled && !interest.shares_with(node);
+        let greeting = self.greetings.open.get(&key);
+        let is_again = greeting.is_some_and(|greeting| greeting.is_again);
+        let is_news = |interest: &Interest| {
+            interest.was_settled && (is_again || !interest.shares_with(node))
+        };
         let is_user = matches!(topic, Topic::User(_));
         if !is_user || !self.interests.get(&key).is_some_and(is_news) {
             return;
@@ -427,7 +433,7 @@ impl Live {
         for (key, interest) in &mut self.interests {
             interest.was_settled |= interest.stage == Stage::Settled;
             interest.stage = Stage::Waiting;
-            greetings.open.entry(*key).or_default();
+            greetings.open.entry(*key).or_default().is_again |= interest.was_settled;
         }
         for asking in std::mem::take(&mut greetings.waiting) {
             let key = self.sending.subjects.key(&asking.topic);

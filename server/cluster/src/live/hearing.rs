@@ -156,7 +156,11 @@ impl Live {
                 ask,
                 question,
                 listens,
-            } => self.hear_ask(origin, (topic, ask, question), listens, router, out),
+                at,
+            } => {
+                let what = (topic, ask, question);
+                self.hear_ask(origin, what, (listens, at), router, out);
+            }
             Body::Hello {
                 word,
                 wants_answer,

@@ -82,6 +82,28 @@ impl Live {
         self.tell_hole(&word.topic, origin, missing, router, out);
     }
 
+    /// A word of another node on where it has come to, which says nothing of its interest.
+    pub(super) fn hear_position(
+        &mut self,
+        key: TopicKey,
+        origin: Origin,
+        (topic, at): (&Topic, Position),
+        router: &Router,
+        out: &mut impl Outlet,
+    ) {
+        let Some(interest) = self.interests.get_mut(&key) else {
+            return;
+        };
+        let is_whole = interest.has_heard_all_of(at.run);
+        let peer = interest.peer(origin);
+        let is_new = peer.at == At::Unknown && peer.hubs == 0;
+        let missing = peer.learn(at, is_whole);
+        if is_new {
+            self.publishers.push(self.now_ms, (key, peer.clone()));
+        }
+        self.tell_hole(topic, origin, missing, router, out);
+    }
+
     /// Tells the topic's subscribers here that something is missing.
     fn tell_hole(
         &mut self,
