@@ -414,7 +414,9 @@ declare namespace AgoraRTM {
   interface HistoryMessage {
     /** The message's place in its conversation; rises from 1. */
     position: number;
-    userId: string; // The sender.
+    /** The sender's id. */
+    userId: string;
+    /** What was sent. */
     message: RtmMessage;
     /** When the server received it. Unix milliseconds. */
     serverReceivedTs: number;
