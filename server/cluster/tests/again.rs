@@ -65,6 +65,8 @@ fn a_node_whose_connection_was_away_looks_at_whom_it_knew() {
     cluster.take(HERE);
     let link = cluster.link(HERE);
     cluster.nats.cut(link);
+    cluster.pass(500);
+    cluster.nats.reconnect(link, 0);
     cluster.pass(7_000);
     let looks = |it: &BusInput| matches!(it, BusInput::Missed { count: 0, .. });
     let told = cluster.take(HERE);
