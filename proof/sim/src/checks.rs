@@ -83,8 +83,8 @@ struct Party {
     peer_texts: Vec<(String, String)>,
     /// Channel messages as (channel, sender, text), in the order received.
     channel_texts: Vec<(String, String, String)>,
-    /// The node that each of these came from.
-    channel_nodes: Vec<u64>,
+    /// The node that each of these came from, and its stamp.
+    channel_nodes: Vec<(u64, u64)>,
     /// Per channel, the users seen to join or leave: whether they are in.
     seen_members: BTreeMap<(String, String), bool>,
     /// Channels that it may have joined or left without knowing.
@@ -99,6 +99,8 @@ struct Party {
     connected_ms: Vec<u64>,
     /// When it last disconnected.
     interrupted_ms: u64,
+    /// When it last lost its session with the node that had it.
+    anew_ms: Option<u64>,
     /// When it last came back after longer than sessions are kept.
     late_ms: Option<u64>,
     /// The server process that its stamps come from.
@@ -276,12 +278,14 @@ impl Checker {
                 channel,
                 from,
                 message: Message::Text(text),
+                server_ts_ms,
                 ..
             } => {
                 party
                     .channel_texts
                     .push((channel.clone(), from.clone(), text.clone()));
-                party.channel_nodes.push(party.incarnation >> 32);
+                let node = party.incarnation >> 32;
+                party.channel_nodes.push((node, *server_ts_ms));
                 let is_certain = !party.uncertain_channels.contains(channel);
                 if is_certain && party.out.contains(&(channel.clone(), from.clone())) {
                     let text =
@@ -338,6 +342,9 @@ impl Checker {
             }
             ClientEvent::Gap { source, cause, .. } => {
                 let is_lost = *cause == GapCause::NodeLost;
+                if is_lost {
+                    party.anew_ms = Some(at_ms);
+                }
                 if let GapSource::Channel(channel) = source {
                     party.out.retain(|(of, _)| of != channel);
                 }

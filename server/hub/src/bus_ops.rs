@@ -459,6 +459,8 @@ pub enum Located {
     Replaced,
     /// Nothing is known of it here, or the secret does not fit.
     Unknown,
+    /// It is on its way between two hubs: its client finds it when it tries again.
+    Elsewhere,
 }
 
 /// A session that a later login has replaced: whoever proves that it was theirs is told so.

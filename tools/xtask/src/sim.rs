@@ -102,11 +102,9 @@ impl Sim {
         }
     }
 
-    /// The run of the gate with several nodes. Faults of clients' connections and of NATS are left
-    /// out: some seeds with them still find something (decision 0039, known limits).
+    /// The run of the gate with several nodes, with every fault.
     pub(crate) fn gate_of_nodes(nodes: u16, count: u64) -> Self {
         Self {
-            off: Some("cuts,link-faults".to_owned()),
             from: Some(1),
             count: Some(count),
             nodes: Some(nodes),

@@ -375,6 +375,7 @@ fn answer(record: s::AnswerRecord) -> Option<Answer> {
         s::Says::Located(1) => Answer::Located(Located::Here),
         s::Says::Located(2) => Answer::Located(Located::Replaced),
         s::Says::Located(3) => Answer::Located(Located::Unknown),
+        s::Says::Located(4) => Answer::Located(Located::Elsewhere),
         s::Says::Members(all) => {
             let hubs = all.hubs.into_iter();
             Answer::Members(hubs.map(members).collect::<Option<_>>()?)

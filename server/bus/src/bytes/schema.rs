@@ -457,7 +457,7 @@ pub(super) enum Says {
     Taken(Nothing),
     #[prost(message, tag = "9")]
     Presence(PresenceRecord),
-    /// 1 = here, 2 = replaced, 3 = unknown.
+    /// 1 = here, 2 = replaced, 3 = unknown, 4 = elsewhere.
     #[prost(uint32, tag = "10")]
     Located(u32),
     #[prost(message, tag = "11")]

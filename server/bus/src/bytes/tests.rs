@@ -221,6 +221,7 @@ fn answers() -> Vec<Answer> {
         Answer::Located(Located::Here),
         Answer::Located(Located::Replaced),
         Answer::Located(Located::Unknown),
+        Answer::Located(Located::Elsewhere),
         Answer::Members(vec![members(), members()]),
         Answer::Count(u32::MAX),
         Answer::Moved,

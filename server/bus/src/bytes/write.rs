@@ -353,6 +353,7 @@ fn answer(answer: &Answer) -> s::AnswerRecord {
         Answer::Located(Located::Here) => s::Says::Located(1),
         Answer::Located(Located::Replaced) => s::Says::Located(2),
         Answer::Located(Located::Unknown) => s::Says::Located(3),
+        Answer::Located(Located::Elsewhere) => s::Says::Located(4),
         Answer::Members(all) => s::Says::Members(s::AllMembersRecord {
             hubs: all.iter().map(members).collect(),
         }),

@@ -119,6 +119,7 @@ impl Live {
             number,
             topic: topic.clone(),
             is_alone: here == Some(0),
+            doubts: Asks::doubts(&question),
             probes: Asks::first_probe(&question),
         };
         let number = self.asks.add(self.now_ms, open);
@@ -141,11 +142,15 @@ impl Live {
             Some(&mut Open::Ask {
                 asker,
                 number: asked,
+                ref topic,
                 is_alone,
+                doubts,
                 ..
             }) => {
+                let interest = self.interests.get(&self.sending.subjects.key(topic));
+                let is_doubted = doubts && interest.is_some_and(|it| it.elsewhere() > 0);
                 self.asks.end(number);
-                if is_alone && !self.is_isolated {
+                if is_alone && !self.is_isolated && !is_doubted {
                     self.tell_nobody(asker, asked, router, out);
                 }
             }

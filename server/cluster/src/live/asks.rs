@@ -58,6 +58,8 @@ pub(crate) enum Open {
         topic: Topic,
         /// Nobody on this node has been asked, and nobody has answered.
         is_alone: bool,
+        /// Who is known to be interested counts, also where NATS does not reach them.
+        doubts: bool,
         probes: usize,
     },
     /// A hello, by its subscription.
@@ -116,6 +118,12 @@ impl Asks {
             question,
             Question::Deliver(_) | Question::HasTaken(_) | Question::Give { .. }
         )
+    }
+
+    /// Whether a question goes to those who are known to be interested, not to whoever is within
+    /// reach: members do not leave because NATS has lost the way to their node.
+    pub(crate) fn doubts(question: &Question) -> bool {
+        matches!(question, Question::Progress)
     }
 
     /// How a new question begins to look whether somebody is there.

@@ -178,12 +178,15 @@ impl Live {
         router: &mut Router,
         out: &mut impl Outlet,
     ) {
-        if interest.stage != Stage::Waiting && self.sending.is_up() {
-            if interest.elsewhere() > 0 {
+        if interest.elsewhere() > 0 {
+            if self.sending.is_up() {
                 let word = self.word(key, topic.clone(), router);
                 self.send_to_topic(key, Body::Mark(word));
-                self.runs.told(topic, self.clock_ms());
             }
+            // Without a connection it is said when others ask what they have missed.
+            self.runs.told(topic, self.clock_ms());
+        }
+        if interest.stage != Stage::Waiting && self.sending.is_up() {
             self.sending
                 .ops
                 .push(LinkOp::Unsubscribe { sid: interest.sid });
@@ -280,7 +283,8 @@ impl Live {
     ) {
         let key = self.sending.subjects.key(&word.topic);
         let topic = word.topic.clone();
-        if !wants_answer && word.hubs > 0 {
+        let was_settled = self.interests.get(&key).is_some_and(|it| it.was_settled);
+        if !wants_answer && word.hubs > 0 && was_settled {
             self.find_again(key, origin, &topic, router, out);
         }
         self.hear_word(origin, word, router, out);
@@ -317,7 +321,24 @@ impl Live {
         }
     }
 
-    /// A node answers hello on a topic that was settled without it: neither could reach the other
+    /// Another node repeats what it has said lately. If it is interested in a topic that was settled
+    /// without it, its hello was lost.
+    pub(super) fn hear_mark(
+        &mut self,
+        origin: Origin,
+        word: Word,
+        router: &Router,
+        out: &mut impl Outlet,
+    ) {
+        let key = self.sending.subjects.key(&word.topic);
+        let is_settled = |it: &Interest| it.was_settled || it.stage == Stage::Settled;
+        if word.hubs > 0 && self.interests.get(&key).is_some_and(is_settled) {
+            self.find_again(key, origin, &word.topic, router, out);
+        }
+        self.hear_word(origin, word, router, out);
+    }
+
+    /// A node is interested in a topic that was settled without it: neither could reach the other
     /// when it began. What a user's hub must know of that it has to look up.
     fn find_again(
         &mut self,
@@ -330,9 +351,7 @@ impl Live {
         let node = origin.shard.node;
         let greeting = self.greetings.open.get(&key);
         let is_again = greeting.is_some_and(|greeting| greeting.is_again);
-        let is_news = |interest: &Interest| {
-            interest.was_settled && (is_again || !interest.shares_with(node))
-        };
+        let is_news = |interest: &Interest| is_again || !interest.shares_with(node);
         let is_user = matches!(topic, Topic::User(_));
         if !is_user || !self.interests.get(&key).is_some_and(is_news) {
             return;

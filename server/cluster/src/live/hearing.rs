@@ -167,7 +167,7 @@ impl Live {
                 known,
                 ask,
             } => self.hear_hello(origin, word, (wants_answer, known, ask), router, out),
-            Body::Mark(word) => self.hear_word(origin, word, router, out),
+            Body::Mark(word) => self.hear_mark(origin, word, router, out),
             // That it came is all that it is for: NATS tells its sender if it goes nowhere.
             _ => {}
         }

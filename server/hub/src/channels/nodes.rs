@@ -74,6 +74,11 @@ impl Channels {
         self.refresh(key, kernel, out);
     }
 
+    /// Whether the members of other nodes are being compared, and may not be all known.
+    pub(crate) fn is_in_doubt(&self, key: &ChannelKey) -> bool {
+        self.refreshes.contains_key(key)
+    }
+
     /// Compares the members of other nodes with what those say.
     fn refresh(&mut self, key: &ChannelKey, kernel: &mut Kernel, out: &mut dyn Sink) {
         let Some(channel) = self.known.get(key).filter(|channel| channel.is_ready()) else {

@@ -79,6 +79,10 @@ impl AskRule {
                 (Answer::Moved, other) => other,
                 (_, elsewhere @ Answer::NotGiven(NotGiven::Elsewhere)) => elsewhere,
                 (_, replaced @ Answer::Located(Located::Replaced)) => replaced,
+                (
+                    Answer::Located(Located::Unknown),
+                    elsewhere @ Answer::Located(Located::Elsewhere),
+                ) => elsewhere,
                 (best, _) => best,
             });
         Some((from, best))

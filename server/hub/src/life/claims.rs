@@ -25,6 +25,10 @@ use crate::peers::slot::Origin;
 use crate::store_ops::{AttributeOwner, StoreOp};
 use crate::{AppSettings, Effect, Hub, Sink, Traits};
 
+/// How often a session claims its user again while a hub that may have another one is silent; each
+/// time takes as long as a question to a hub. Source: in half a minute its node is lost, or heard.
+const AGAIN_MAX: u8 = 15;
+
 /// How the other hubs have answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Claim {
@@ -137,7 +141,7 @@ impl Hub {
             connection,
             stamp,
             begun_ts: self.kernel.now.unix_ms,
-            is_again: false,
+            again: None,
         };
         let question = Question::Claim { stamp, holds };
         let number = self.kernel.ask(Topic::User(user), question, &CLAIM, out);
@@ -215,6 +219,14 @@ impl Hub {
             debug_assert!(false, "a claim that nobody has made");
             return;
         };
+        let is_sure = matches!(
+            settled.outcome,
+            Asked::Nobody
+                | Asked::Answered {
+                    is_complete: true,
+                    ..
+                }
+        );
         let claim = match settled.outcome {
             Asked::Answered {
                 answer: Answer::Superseded,
@@ -225,11 +237,11 @@ impl Hub {
                 answer: Answer::Yielded(inherited),
                 ..
             } => Claim::Won(inherited),
-            // A hub that is silent cannot hold the user: the later login wins.
+            // A hub that is silent cannot hold the user: the later login wins. It is asked again.
             _ => Claim::Won(Inherited::default()),
         };
-        if ask.is_again {
-            return self.finish_claim_again(&ask, claim, out);
+        if let Some(times) = ask.again {
+            return self.finish_claim_again((&ask, times), claim, is_sure, out);
         }
         let is_ours = |login: &PendingLogin| login.connection == ask.connection;
         let entry = self.kernel.users.get_mut(&ask.user);
@@ -264,8 +276,12 @@ impl Hub {
             match self.kernel.enter(&ask.user.app, takes_over) {
                 Ok(place) => {
                     let others = std::mem::take(&mut login.others);
+                    let user = (!is_sure && self.kernel.is_in_cluster()).then(|| ask.user.clone());
                     self.start_session(ask.user, *login, place, out);
                     self.admit_waiting(others, out);
+                    if let Some(user) = user {
+                        self.claim_again(&user, 0, out);
+                    }
                 }
                 Err(error) => {
                     if let Some(entry) = self.kernel.users.get_mut(&ask.user) {
@@ -280,7 +296,7 @@ impl Hub {
 
     /// Another node may have a session of the user, too: both began while neither node could reach
     /// the other. The later login wins, as always.
-    pub(crate) fn claim_again(&mut self, user: &UserKey, out: &mut dyn Sink) {
+    pub(crate) fn claim_again(&mut self, user: &UserKey, times: u8, out: &mut dyn Sink) {
         let has_several = self.kernel.replicas_of(user).is_some();
         let entry = self.kernel.users.get(user);
         let alone = entry.filter(|entry| entry.claim.is_none() && !has_several);
@@ -293,7 +309,7 @@ impl Hub {
             connection: ConnectionId(0),
             stamp,
             begun_ts: self.kernel.now.unix_ms,
-            is_again: true,
+            again: Some(times),
         };
         let holds = Vec::new();
         let question = Question::Claim { stamp, holds };
@@ -302,11 +318,26 @@ impl Hub {
         self.logins.claims.insert(number, ask);
     }
 
-    fn finish_claim_again(&mut self, ask: &ClaimAsk, claim: Claim, out: &mut dyn Sink) {
+    fn finish_claim_again(
+        &mut self,
+        (ask, times): (&ClaimAsk, u8),
+        claim: Claim,
+        is_sure: bool,
+        out: &mut dyn Sink,
+    ) {
         match claim {
             Claim::Won(inherited) => {
+                let has_ended_one = inherited != Inherited::default();
                 let of = (ask.stamp, ask.begun_ts);
                 self.kernel.pass_on(&ask.user, of, inherited, out);
+                if has_ended_one {
+                    // What its client had not confirmed has been stored for this one.
+                    self.peers
+                        .handle_inbox_grew(&ask.user, &mut self.kernel, out);
+                }
+                if !is_sure && times < AGAIN_MAX {
+                    self.claim_again(&ask.user, times + 1, out);
+                }
             }
             Claim::Lost(_) => {
                 let entry = self.kernel.users.get(&ask.user);

@@ -203,6 +203,7 @@ impl Hub {
             taker,
             secrets,
             record,
+            given_ms: self.kernel.now.mono_ms,
         };
         if let Some(before) = self.logins.moves.given.insert(id, given) {
             self.logins.moves.given_bytes -= before.record.len();

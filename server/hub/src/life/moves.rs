@@ -22,6 +22,7 @@ use crate::kernel::maps::NumberMap;
 use crate::kernel::session::Session;
 use crate::kernel::users::{HELD_PARCELS_MAX, Stage};
 use crate::life::moved::{Arrival, decode_moved};
+use crate::life::resume::{digest, same_secret};
 use crate::peers::slot::Origin;
 use crate::store_ops::events::EventKind;
 
@@ -35,6 +36,14 @@ pub(crate) const COPIES_BYTES_MAX: usize = 64 << 20;
 
 /// Sessions that are on their way to a hub at once. Clients beyond it try again.
 const TAKINGS_MAX: usize = 4_096;
+
+/// For how long a session that was given counts as being on its way, in milliseconds: longer than
+/// its new hub asks for it. Later its new hub is asked where it is, or it is nowhere.
+const ON_ITS_WAY_MS: u64 = 8_000;
+
+/// For how long a session waits at most until all members of its channels are known again, in
+/// milliseconds: what it is told of them meanwhile would be wrong.
+const MEMBERS_MS: u64 = 5_000;
 
 /// Words on a user's topic that are kept for a session on its way.
 const WORDS_MAX: usize = 256;
@@ -78,6 +87,8 @@ struct Taking {
     opened: (ConnectionId, u64),
     resume: Resume,
     step: Step,
+    /// When its topics were known, in monotonic milliseconds.
+    since_ms: u64,
     /// Others have been told that it is a member here.
     is_told: bool,
     channels: Vec<ChannelKey>,
@@ -111,6 +122,8 @@ pub(crate) struct Given {
     pub(crate) taker: HubId,
     pub(crate) secrets: Vec<[u8; 32]>,
     pub(crate) record: Bytes,
+    /// When, in monotonic milliseconds.
+    pub(crate) given_ms: u64,
 }
 
 /// Why a session does not come.
@@ -180,6 +193,7 @@ impl Hub {
             opened,
             resume,
             step: Step::Topics,
+            since_ms: self.kernel.now.mono_ms,
             is_told: false,
             channels: Vec::new(),
             words: Vec::new(),
@@ -208,6 +222,20 @@ impl Hub {
         self.logins.moves.asks.insert(number, session);
     }
 
+    /// Whether a session is on its way here, or from here to another hub, and the secret is its own.
+    pub(crate) fn is_moving(&self, session: SessionId, secret: &[u8]) -> bool {
+        let moves = &self.logins.moves;
+        let comes = moves.takings.get(&session);
+        let comes = comes.is_some_and(|it| same_secret(secret, &digest(&it.resume.secret)));
+        let since_ms = self.kernel.now.mono_ms.saturating_sub(ON_ITS_WAY_MS);
+        let goes = moves.given.get(&session);
+        let goes = goes.is_some_and(|given| {
+            let mut secrets = given.secrets.iter();
+            given.given_ms >= since_ms && secrets.any(|known| same_secret(secret, known))
+        });
+        comes || goes
+    }
+
     /// A question of ours is settled.
     pub(crate) fn finish_move_ask(&mut self, settled: Settled, out: &mut dyn Sink) {
         let Some(session) = self.logins.moves.asks.remove(&settled.number) else {
@@ -219,14 +247,20 @@ impl Hub {
             return;
         };
         let answer = match settled.outcome {
+            Asked::Answered {
+                answer: Answer::NotGiven(NotGiven::Unknown),
+                is_complete: false,
+                ..
+            }
+            | Asked::Nobody => Answer::NotGiven(NotGiven::Elsewhere),
             Asked::Answered { answer, .. } => answer,
-            Asked::Nobody => Answer::NotGiven(NotGiven::Unknown),
             Asked::Silence => {
                 taking.tries += 1;
                 if taking.tries < TRIES {
                     return self.ask_to_move(session, out);
                 }
-                Answer::NotGiven(NotGiven::Unknown)
+                // Somebody had it a moment ago: its client looks for it once more.
+                Answer::NotGiven(NotGiven::Elsewhere)
             }
         };
         match (taking.step, answer) {
@@ -254,6 +288,7 @@ impl Hub {
             return;
         };
         taking.step = Step::Members;
+        taking.since_ms = self.kernel.now.mono_ms;
         taking.is_told = is_here;
         taking.tries = 0;
         let app = &taking.user.app;
@@ -287,8 +322,11 @@ impl Hub {
                 self.give_up_move(session, Why::Unknown, out);
                 continue;
             }
-            let mut channels = taking.channels.iter();
-            if taking.step == Step::Members && channels.all(|key| self.channels.is_ready(key)) {
+            let has_waited = taking.since_ms + MEMBERS_MS <= self.kernel.now.mono_ms;
+            let is_known = |key: &ChannelKey| {
+                self.channels.is_ready(key) && (has_waited || !self.channels.is_in_doubt(key))
+            };
+            if taking.step == Step::Members && taking.channels.iter().all(is_known) {
                 taking.step = Step::Give;
                 self.ask_to_move(session, out);
             }

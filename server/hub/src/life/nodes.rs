@@ -27,7 +27,7 @@ impl Hub {
             Topic::User(user) => {
                 if count == 0 {
                     // Not a loss that was counted, but a node that was out of reach.
-                    self.claim_again(&user, out);
+                    self.claim_again(&user, 0, out);
                 }
                 let kernel = &mut self.kernel;
                 self.peers.handle_inbox_grew(&user, kernel, out);

@@ -30,6 +30,10 @@ use crate::rates::{Used, Word};
 pub(crate) const REFUSAL_MS: u64 = 20;
 
 /// The hub that has the session decides.
+/// How often a hub of a cluster looks for a session while somebody who may have it is silent; each
+/// time takes as long as a question to a hub. In all it is less than a connection may take to log in.
+const LOCATE_TRIES: u8 = 3;
+
 static LOCATE: AskRule = AskRule {
     tag: AskTag::Resumes,
     hangs: Hangs::OnHub,
@@ -71,24 +75,33 @@ impl Hub {
                 return;
             }
             Located::Replaced => return self.refuse_replaced(connection, out),
-            Located::Unknown => {}
+            Located::Unknown | Located::Elsewhere => {}
         }
         let asked_ms = self.kernel.now.mono_ms;
         self.kernel
             .connections
             .insert(connection, Stage::Resuming { asked_ms });
-        let question = Question::Locate {
-            session: id,
-            secret: resume.secret.clone(),
-        };
-        let topic = Topic::User(user.clone());
-        let number = self.kernel.ask(topic, question, &LOCATE, out);
+        let is_moving = self.is_moving(id, &resume.secret);
         let ask = LocateAsk {
             opened,
             resume,
             user,
             session: id,
+            is_moving,
+            tries: 0,
         };
+        self.locate(ask, out);
+    }
+
+    /// Asks the other hubs who has the session.
+    fn locate(&mut self, mut ask: LocateAsk, out: &mut dyn Sink) {
+        ask.tries += 1;
+        let question = Question::Locate {
+            session: ask.session,
+            secret: ask.resume.secret.clone(),
+        };
+        let topic = Topic::User(ask.user.clone());
+        let number = self.kernel.ask(topic, question, &LOCATE, out);
         self.logins.locates.insert(number, ask);
     }
 
@@ -120,7 +133,11 @@ impl Hub {
 
     fn located(&self, user: &UserKey, session: SessionId, secret: &[u8]) -> Located {
         let Some(entry) = self.kernel.users.get(user) else {
-            return Located::Unknown;
+            return if self.is_moving(session, secret) {
+                Located::Elsewhere
+            } else {
+                Located::Unknown
+            };
         };
         let here = entry.session.and_then(|key| self.kernel.sessions.get(key));
         if self
@@ -156,14 +173,18 @@ impl Hub {
             debug_assert!(false, "a session that nobody looks for");
             return;
         };
-        let (located, by) = match settled.outcome {
+        let (mut located, by, is_sure) = match settled.outcome {
             Asked::Answered {
                 answer: Answer::Located(located),
                 from,
-                ..
-            } => (located, from),
-            _ => (Located::Unknown, self.kernel.config.id),
+                is_complete,
+            } => (located, from, is_complete),
+            Asked::Nobody => (Located::Unknown, self.kernel.config.id, true),
+            _ => (Located::Unknown, self.kernel.config.id, false),
         };
+        if located == Located::Unknown && ask.is_moving {
+            located = Located::Elsewhere;
+        }
         let (connection, opened_ms) = ask.opened;
         let Some(Stage::Resuming { asked_ms }) = self.kernel.connections.get(&connection) else {
             // The client has gone while its session was looked for.
@@ -185,6 +206,16 @@ impl Hub {
                 });
             }
             Located::Replaced => self.refuse_replaced(connection, out),
+            // It is somewhere: its client finds it when it tries again.
+            Located::Elsewhere => {
+                self.drop_connection(connection, Some(CloseCode::GoingAway), out);
+            }
+            // Whoever is silent may have it.
+            Located::Unknown
+                if !is_sure && self.kernel.is_in_cluster() && ask.tries < LOCATE_TRIES =>
+            {
+                self.locate(ask, out);
+            }
             // Order: later, and by a clock that began before anybody was asked. How long the answer
             // takes must not tell a stranger whether the user that it has named is online.
             Located::Unknown => {

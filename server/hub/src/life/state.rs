@@ -37,8 +37,8 @@ pub(crate) struct ClaimAsk {
     pub(crate) stamp: LoginStamp,
     /// When it began, in Unix milliseconds.
     pub(crate) begun_ts: u64,
-    /// No login asks, but a session that may not be the user's only one.
-    pub(crate) is_again: bool,
+    /// No login asks, but a session that may not be the user's only one: for how many times already.
+    pub(crate) again: Option<u8>,
 }
 
 /// What a hub knows of the node's memory.
@@ -66,6 +66,9 @@ pub(crate) struct LocateAsk {
     pub(crate) resume: Resume,
     pub(crate) user: UserKey,
     pub(crate) session: SessionId,
+    /// It has left this hub, or is on its way here: it exists, whatever others say.
+    pub(crate) is_moving: bool,
+    pub(crate) tries: u8,
 }
 
 impl Logins {
@@ -83,7 +86,9 @@ impl Logins {
             locates,
             "resumes without a reason, or the reverse"
         );
-        let is_counted = |claim: &ClaimAsk| claim.stamp.count <= self.count;
+        let own = kernel.config.id;
+        let is_counted =
+            |claim: &ClaimAsk| claim.stamp.hub != own || claim.stamp.count <= self.count;
         assert!(
             self.claims.values().all(is_counted),
             "a login that was not counted"

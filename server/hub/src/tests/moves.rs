@@ -660,3 +660,58 @@ fn what_reaches_the_new_node_late_is_not_told_once_more() {
     let late = all.iter().filter(|word| *word == "said late").count();
     assert!(late <= 1, "{all:?}");
 }
+
+#[test]
+fn a_client_that_comes_to_a_third_hub_meanwhile_is_never_told_that_it_is_not_known() {
+    for hub in [1, 3] {
+        let third = std::cell::Cell::new(None);
+        at_each_step(
+            |scene| {
+                third.set(Some(scene.resume(hub)));
+            },
+            |scene, _, at| {
+                let third = third.get().expect("it has come");
+                let refused = scene.node.refused(third);
+                assert_eq!(refused, None, "hub {hub} at step {at}");
+                let is_sent_on = scene.node.closed(third) == Some(CloseCode::GoingAway);
+                assert!(
+                    is_sent_on || scene.is_served(third),
+                    "hub {hub} at step {at}: {:?}",
+                    scene.node.closed(third)
+                );
+                let sessions = scene.node.hubs.iter();
+                let bobs = sessions.map(|hub| hub.kernel.sessions.len()).sum::<usize>();
+                assert_eq!(bobs, 5, "hub {hub} at step {at}: one session of each user");
+            },
+        );
+    }
+}
+
+#[test]
+fn a_silent_hub_is_looked_at_again_before_a_session_is_not_known() {
+    let mut scene = scene();
+    scene.node.close(scene.bob);
+    scene.node.cuts.extend([(1, 0), (0, 1), (1, 2), (2, 1)]);
+    let bob = scene.resume(0);
+    scene.node.pass(3_000, &[]);
+    assert_eq!(scene.node.refused(bob), None, "somebody may have it");
+    scene.node.heal();
+    scene.node.pass(3_000, &[]);
+    assert!(scene.is_served(bob));
+}
+
+#[test]
+fn a_login_that_a_silent_hub_has_not_heard_of_replaces_its_session_later() {
+    let mut node = Node::cluster(2, 2);
+    let old = node.login(0, "bob");
+    node.cuts.extend([(1, 0), (0, 1), (1, 2), (2, 1)]);
+    let new = node.open(2);
+    node.log_in(new, "bob");
+    node.pass(3_000, &[old, new]);
+    assert_eq!(node.closed(old), None, "it has not heard of it");
+    assert!(node.numbered(new) == 0 && node.closed(new).is_none());
+    node.heal();
+    node.pass(3_000, &[old, new]);
+    assert_eq!(node.closed(old), Some(CloseCode::RemoteLogin));
+    assert_eq!(node.closed(new), None);
+}
