@@ -165,6 +165,7 @@ test('every page that is followed is named in this folder', () => {
     'console.md',
     'from-rtm.md',
     'metrics.md',
+    'more-machines.md',
     'quick-start.md',
     'runbooks.md',
     'running.md',
