@@ -206,13 +206,13 @@ impl Live {
     /// A hub of another node asks.
     pub(super) fn hear_ask(
         &mut self,
+        key: TopicKey,
         origin: Origin,
         (topic, ask, question): (Topic, AskId, Arc<Question>),
         (listens, at): (bool, Option<Position>),
         router: &Router,
         out: &mut impl Outlet,
     ) {
-        let key = self.sending.subjects.key(&topic);
         if let Some(at) = at {
             // Order: what was published before the question, and is lost, is told before it.
             self.hear_position(key, origin, (&topic, at), router, out);

@@ -275,19 +275,19 @@ impl Live {
     /// Another node has said hello, or has answered one.
     pub(super) fn hear_hello(
         &mut self,
+        key: TopicKey,
         origin: Origin,
         word: Word,
         (wants_answer, known, ask): (bool, Vec<u16>, u64),
         router: &mut Router,
         out: &mut impl Outlet,
     ) {
-        let key = self.sending.subjects.key(&word.topic);
         let topic = word.topic.clone();
         let was_settled = self.interests.get(&key).is_some_and(|it| it.was_settled);
         if !wants_answer && word.hubs > 0 && was_settled {
             self.find_again(key, origin, &topic, router, out);
         }
-        self.hear_word(origin, word, router, out);
+        self.hear_word(key, origin, word, router, out);
         let Some(interest) = self.interests.get(&key) else {
             return;
         };
@@ -325,17 +325,17 @@ impl Live {
     /// without it, its hello was lost.
     pub(super) fn hear_mark(
         &mut self,
+        key: TopicKey,
         origin: Origin,
         word: Word,
         router: &Router,
         out: &mut impl Outlet,
     ) {
-        let key = self.sending.subjects.key(&word.topic);
         let is_settled = |it: &Interest| it.was_settled || it.stage == Stage::Settled;
         if word.hubs > 0 && self.interests.get(&key).is_some_and(is_settled) {
             self.find_again(key, origin, &word.topic, router, out);
         }
-        self.hear_word(origin, word, router, out);
+        self.hear_word(key, origin, word, router, out);
     }
 
     /// A node is interested in a topic that was settled without it: neither could reach the other

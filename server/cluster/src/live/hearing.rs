@@ -7,7 +7,7 @@ use tidings_hub::bus_ops::BusInput;
 
 use super::Live;
 use super::origins::Life;
-use super::subjects::Place;
+use super::subjects::{Place, TopicKey};
 use crate::envelope::{Body, Envelope, Origin, Refusal};
 
 impl Live {
@@ -95,7 +95,7 @@ impl Live {
     ) {
         let (origin, clock_ms) = (envelope.origin, envelope.clock_ms);
         let is_taken = match place {
-            Place::Topic(_) => self.hear_on_topic(place, origin, envelope.body, router, out),
+            Place::Topic(key) => self.hear_on_topic(key, origin, envelope.body, router, out),
             Place::AllNodes => match envelope.body {
                 Body::Heartbeat { number } => {
                     self.hear_heartbeat(origin, number, clock_ms);
@@ -119,25 +119,21 @@ impl Live {
     /// `false` = it does not belong there.
     fn hear_on_topic(
         &mut self,
-        place: Place,
+        place: TopicKey,
         origin: Origin,
         body: Body,
         router: &mut Router,
         out: &mut impl Outlet,
     ) -> bool {
-        let Place::Topic(key) = place else {
-            return false;
-        };
         let topic = match &body {
             Body::Publication { topic, .. } | Body::Ask { topic, .. } => topic,
             Body::Probe { topic } => topic,
             Body::Hello { word, .. } | Body::Mark(word) => &word.topic,
             _ => return false,
         };
-        if !self.sending.subjects.is_of(key, topic) {
+        let Some(key) = self.sending.subjects.key_at(place, topic) else {
             return false;
-        }
-        let key = self.sending.subjects.key(topic);
+        };
         match body {
             Body::Publication {
                 topic,
@@ -159,15 +155,15 @@ impl Live {
                 at,
             } => {
                 let what = (topic, ask, question);
-                self.hear_ask(origin, what, (listens, at), router, out);
+                self.hear_ask(key, origin, what, (listens, at), router, out);
             }
             Body::Hello {
                 word,
                 wants_answer,
                 known,
                 ask,
-            } => self.hear_hello(origin, word, (wants_answer, known, ask), router, out),
-            Body::Mark(word) => self.hear_mark(origin, word, router, out),
+            } => self.hear_hello(key, origin, word, (wants_answer, known, ask), router, out),
+            Body::Mark(word) => self.hear_mark(key, origin, word, router, out),
             // That it came is all that it is for: NATS tells its sender if it goes nowhere.
             _ => {}
         }
@@ -204,7 +200,8 @@ impl Live {
                 ask,
             } if Some(ask) == number => {
                 self.asks.end(ask);
-                self.hear_hello(origin, word, (false, known, ask), router, out);
+                let key = self.sending.subjects.key(&word.topic);
+                self.hear_hello(key, origin, word, (false, known, ask), router, out);
             }
             Body::Wanted { since_ms } => self.hear_wanted(since_ms),
             _ => return false,

@@ -52,12 +52,12 @@ impl Live {
     /// A word of another node on where it has come to, and on its interest.
     pub(super) fn hear_word(
         &mut self,
+        key: TopicKey,
         origin: Origin,
         word: Word,
         router: &Router,
         out: &mut impl Outlet,
     ) {
-        let key = self.sending.subjects.key(&word.topic);
         let Some(interest) = self.interests.get_mut(&key) else {
             self.sending.counts.dropped_unwanted += 1;
             return;

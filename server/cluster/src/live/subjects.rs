@@ -118,9 +118,10 @@ impl Subjects {
         Some(Place::Topic(TopicKey(number.to_be_bytes())))
     }
 
-    /// Whether what speaks of this topic belongs where it has come in.
-    pub(crate) fn is_of(&self, key: TopicKey, topic: &Topic) -> bool {
-        self.key(topic) == key || fault!(TopicIsNotCompared)
+    /// The topic's key, if what speaks of it belongs where it has come in.
+    pub(crate) fn key_at(&self, place: TopicKey, topic: &Topic) -> Option<TopicKey> {
+        let key = self.key(topic);
+        (key == place || fault!(TopicIsNotCompared)).then_some(key)
     }
 }
 
@@ -177,7 +178,7 @@ mod tests {
             let hash = name.strip_prefix("tidings.test.t.").expect("the prefix");
             assert!(hash.len() == 32 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()));
             assert_eq!(subjects.place(name.as_bytes()), Some(Place::Topic(key)));
-            assert!(subjects.is_of(key, topic));
+            assert_eq!(subjects.key_at(key, topic), Some(key));
             names.insert(name);
         }
         assert_eq!(
