@@ -6,8 +6,8 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::nats;
 use crate::setup::{self, root, target};
+use crate::{nats, python};
 
 /// Readers of files that no program here runs: each with the version that is tested.
 const READERS: [&str; 2] = ["kubernetes-validate==1.37.0", "compose-spec==0.2.1"];
@@ -167,26 +167,8 @@ fn readers() -> Result<PathBuf> {
     let stamp = folder.join(READERS.join("+"));
     if !stamp.exists() {
         setup::python()?;
-        let status = Command::new("python3")
-            .args([
-                "-m",
-                "pip",
-                "install",
-                "--quiet",
-                "--disable-pip-version-check",
-            ])
-            .args(["--only-binary", ":all:", "--upgrade", "--target"])
-            .arg(&folder)
-            .args(READERS)
-            .env("PIP_ROOT_USER_ACTION", "ignore")
-            .status()
-            .context("python3 cannot be started; it reads the files for Kubernetes and compose")?;
-        if !status.success() {
-            bail!(
-                "{} were not installed; python3 with pip, and PyPI, must be there",
-                READERS.join(", ")
-            );
-        }
+        let words = [&["--only-binary", ":all:", "--upgrade"], &READERS[..]].concat();
+        python::pip(&words, &folder, &[])?;
         fs::write(&stamp, "")?;
     }
     Ok(folder)

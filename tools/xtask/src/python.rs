@@ -53,7 +53,7 @@ fn installed(of: &str, to: &str) -> Result<PathBuf> {
 }
 
 /// Installs into a folder.
-fn pip(words: &[&str], folder: &Path, variables: &[(&str, &str)]) -> Result<()> {
+pub(crate) fn pip(words: &[&str], folder: &Path, variables: &[(&str, &str)]) -> Result<()> {
     let status = Command::new("python3")
         .args([
             "-m",
