@@ -6,7 +6,7 @@ use common::{APP, Client, Seen, TestServer, app_id, config};
 use tidings_server::{App, Apps};
 use tidings_wire::codes::{CloseCode, Outcome};
 use tidings_wire::proto::server_message::Kind;
-use tidings_wire::proto::{Login, Resume, client_message};
+use tidings_wire::proto::{Login, client_message};
 
 /// One app for the rules, and one without any.
 fn apps() -> Apps {
@@ -77,13 +77,7 @@ fn who_is_connected_from_a_barred_address_is_sent_away_for_good() {
         other => panic!("{other:?}"),
     }
     let mut back = Client::connect(server.address());
-    back.send_message(client_message::Kind::Resume(Resume {
-        app_id: APP.into(),
-        user_id: "alice".into(),
-        session_id: welcome.session_id,
-        secret: welcome.secret,
-        ..Resume::default()
-    }));
+    back.ask_to_resume("alice", &welcome, 0);
     assert_eq!(refused(&mut back), BANNED);
     log_in(&server, OTHER, "bob").welcomed();
     drop((alice, back, other));

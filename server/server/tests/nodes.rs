@@ -5,7 +5,7 @@ mod common;
 use std::net::TcpStream;
 
 use common::nats_servers::{Nats, settings};
-use common::{APP, Client, Seen, TestServer, config, until};
+use common::{Client, Seen, TestServer, config, until};
 use tidings_server::{ServerConfig, init_cluster};
 use tidings_wire::codes::CloseCode;
 use tidings_wire::proto::message::Body;
@@ -14,7 +14,7 @@ use tidings_wire::proto::request::Call;
 use tidings_wire::proto::server_message::Kind;
 use tidings_wire::proto::{
     Done, GetMembers, Join, Leave, Message, PeerSent, Presence, PresenceList, PresenceState,
-    Resume, SendToChannel, SendToPeer, SubscribePresence, UserList, client_message,
+    SendToChannel, SendToPeer, SubscribePresence, UserList,
 };
 
 /// A NATS server with nodes, of two hubs each.
@@ -304,14 +304,7 @@ fn a_session_is_resumed_on_whichever_node() {
         }
         let node = &cluster.nodes[(round + 1) % 2];
         alice = Client::connect(node.address());
-        alice.send_message(client_message::Kind::Resume(Resume {
-            app_id: APP.into(),
-            user_id: "alice".into(),
-            session_id: welcome.session_id.clone(),
-            secret: welcome.secret,
-            confirm: confirmed,
-            token: String::new(),
-        }));
+        alice.ask_to_resume("alice", &welcome, confirmed);
         let Seen::Message(Kind::Resumed(resumed)) = alice.next() else {
             panic!("round {round}: not resumed");
         };

@@ -204,14 +204,7 @@ fn a_session_is_resumed_from_whatever_hub() {
         drop(alice);
         send_to_room(&mut talker, text(&format!("{round}")));
         alice = Client::connect(server.address());
-        alice.send_message(client_message::Kind::Resume(Resume {
-            app_id: APP.into(),
-            user_id: "alice".into(),
-            session_id: welcome.session_id.clone(),
-            secret: welcome.secret,
-            confirm: confirmed,
-            token: String::new(),
-        }));
+        alice.ask_to_resume("alice", &welcome, confirmed);
         let Seen::Message(Kind::Resumed(resumed)) = alice.next() else {
             panic!("round {round}: not resumed");
         };
@@ -429,14 +422,7 @@ fn a_node_takes_no_more_logins_than_it_can_says_when_to_come_again_and_takes_eve
     );
     drop(alice);
     let mut alice = Client::connect(server.address());
-    alice.send_message(client_message::Kind::Resume(Resume {
-        app_id: APP.into(),
-        user_id: "alice".into(),
-        session_id: welcome.session_id,
-        secret: welcome.secret,
-        confirm,
-        token: String::new(),
-    }));
+    alice.ask_to_resume("alice", &welcome, confirm);
     let seen = alice.next();
     assert!(matches!(seen, Seen::Message(Kind::Resumed(_))), "{seen:?}");
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use tidings_client::{Client, SendOptions};
+use tidings_client::SendOptions;
 
 use crate::http::{Answer, Call};
 use crate::office::{Made, MadeKey, expect, expect_problem};
@@ -347,11 +347,7 @@ fn files_and_calls_of_the_api_are_counted() {
 /// Logs in as the same user of many apps, one after the other.
 async fn visit(world: &World, apps: impl Iterator<Item = String>) {
     for app in apps {
-        let made = Client::builder()
-            .endpoint(format!("http://{}", world.address))
-            .app_id(&app)
-            .build();
-        let (client, _events) = made.expect("a client");
+        let (client, _events) = world.client(&app);
         // Refused where the app is not served.
         let _ = client.login("visitor", None).await;
         let _ = client.logout().await;

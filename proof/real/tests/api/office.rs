@@ -53,11 +53,7 @@ impl Made {
 
     /// A client of it that is not logged in.
     pub(crate) fn client(&self, world: &World) -> (Client, Events) {
-        let made = Client::builder()
-            .endpoint(format!("http://{}", world.address))
-            .app_id(&self.id)
-            .build();
-        made.expect("a client")
+        world.client(&self.id)
     }
 
     /// A client of it that is logged in.

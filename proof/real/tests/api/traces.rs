@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tidings_client::{Client, ClientEvent, HistoryRange, SendOptions};
+use tidings_client::{Client, ClientEvent, Events, HistoryRange, SendOptions};
 
 use crate::office::{Made, MadeKey, expect, expect_problem, until};
 use crate::world::{OTHER, World, each, world};
@@ -165,17 +165,23 @@ fn a_stored_message_is_followed_until_it_comes_out_of_the_inbox() {
     });
 }
 
+/// Five users, members of the channel `room`; alice is the first, erin the last.
+async fn in_room(world: &World, made: &Made) -> Vec<(Client, Events)> {
+    let mut clients = Vec::new();
+    for user in ["alice", "bob", "carol", "dave", "erin"] {
+        let (client, events) = made.login(world, user).await;
+        client.channel("room").join().await.expect("joined");
+        clients.push((client, events));
+    }
+    clients
+}
+
 // proves: rtm-rest-12-traces
 #[test]
 fn the_way_of_a_channel_message_has_every_member_on_every_hub() {
     each(async |world: &World| {
         let made = Made::by(world);
-        let mut clients = Vec::new();
-        for user in ["alice", "bob", "carol", "dave", "erin"] {
-            let (client, events) = made.login(world, user).await;
-            client.channel("room").join().await.expect("joined");
-            clients.push((client, events));
-        }
+        let mut clients = in_room(world, &made).await;
         follow(world, &made, &json!({ "channel": "room", "minutes": 1 }));
         let sent = clients[0].0.channel("room").send("hello").await;
         sent.expect("the message is sent");
@@ -226,12 +232,7 @@ fn the_way_of_a_channel_message_has_every_member_on_every_hub() {
 fn a_user_who_is_followed_is_followed_as_a_member_of_channels_too() {
     each(async |world: &World| {
         let made = Made::by(world);
-        let mut clients = Vec::new();
-        for user in ["alice", "bob", "carol", "dave", "erin"] {
-            let (client, events) = made.login(world, user).await;
-            client.channel("room").join().await.expect("joined");
-            clients.push((client, events));
-        }
+        let mut clients = in_room(world, &made).await;
         follow(world, &made, &json!({ "user": "erin", "minutes": 1 }));
         let sent = clients[0].0.channel("room").send("hello").await;
         sent.expect("the message is sent");

@@ -145,13 +145,18 @@ impl World {
         self.call("GET", path, None)
     }
 
-    /// A client that is logged in.
-    pub(crate) async fn login(&self, user: &str) -> (Client, Events) {
+    /// A client of an app that is not logged in.
+    pub(crate) fn client(&self, app: &str) -> (Client, Events) {
         let made = Client::builder()
             .endpoint(format!("http://{}", self.address))
-            .app_id(APP)
+            .app_id(app)
             .build();
-        let (client, events) = made.expect("a client");
+        made.expect("a client")
+    }
+
+    /// A client that is logged in.
+    pub(crate) async fn login(&self, user: &str) -> (Client, Events) {
+        let (client, events) = self.client(APP);
         client
             .login(user, Some(&token(user)))
             .await

@@ -49,6 +49,19 @@ fn scene() -> Scene {
 }
 
 impl Scene {
+    /// A scene that is held so many steps after bob's client has come back on the first hub, and
+    /// the connection over which it has.
+    fn on_the_way(steps: usize) -> (Self, ConnectionId) {
+        let mut scene = scene();
+        scene.node.close(scene.bob);
+        scene.node.is_held = true;
+        let bob = scene.resume(0);
+        for _ in 0..steps {
+            scene.node.step();
+        }
+        (scene, bob)
+    }
+
     /// Bob's client comes back on a hub, by its place.
     fn resume(&mut self, hub: usize) -> ConnectionId {
         self.node.now.mono_ms += 1;
@@ -70,13 +83,7 @@ impl Scene {
 /// come of it: bob's new connection, and at which step it was done.
 fn at_each_step(act: impl Fn(&mut Scene), check: impl Fn(&mut Scene, ConnectionId, usize)) {
     for at in 0..200 {
-        let mut scene = scene();
-        scene.node.close(scene.bob);
-        scene.node.is_held = true;
-        let bob = scene.resume(0);
-        for _ in 0..at {
-            scene.node.step();
-        }
+        let (mut scene, bob) = Scene::on_the_way(at);
         let is_over = scene.node.queue.is_empty();
         act(&mut scene);
         scene.node.is_held = false;
@@ -285,10 +292,7 @@ fn whom_a_session_watches_it_watches_on() {
 
 #[test]
 fn an_answer_that_is_lost_is_given_again() {
-    let mut scene = scene();
-    scene.node.close(scene.bob);
-    scene.node.is_held = true;
-    let bob = scene.resume(0);
+    let (mut scene, bob) = Scene::on_the_way(0);
     let is_given = |node: &Node| {
         let answers = node.queue.iter();
         let mut given = answers.filter(|next| {
@@ -385,13 +389,7 @@ fn a_stranger_takes_nothing_and_disturbs_nobody() {
 #[test]
 fn a_session_whose_old_node_dies_on_the_way_is_not_known() {
     for at in 0..200 {
-        let mut scene = scene();
-        scene.node.close(scene.bob);
-        scene.node.is_held = true;
-        let bob = scene.resume(0);
-        for _ in 0..at {
-            scene.node.step();
-        }
+        let (mut scene, bob) = Scene::on_the_way(at);
         if scene.is_served(bob) {
             assert!(at > 20, "a move has more steps");
             return;
@@ -548,10 +546,7 @@ fn a_node_that_drains_gives_its_sessions_and_takes_none() {
 #[test]
 fn what_is_given_and_makes_no_sense_is_refused_and_leaves_nothing_behind() {
     for record in [&b""[..], b"no record", &[0x08, 0x03], &[0xff; 64]] {
-        let mut scene = scene();
-        scene.node.close(scene.bob);
-        scene.node.is_held = true;
-        let bob = scene.resume(0);
+        let (mut scene, bob) = Scene::on_the_way(0);
         loop {
             let next = scene.node.queue.front_mut();
             if let Some(Pending::Bus(_, BusOp::Answer { answer, .. })) = next
@@ -577,10 +572,7 @@ fn what_is_given_and_makes_no_sense_is_refused_and_leaves_nothing_behind() {
 
 #[test]
 fn a_move_from_a_node_that_is_lost_is_given_up_at_once() {
-    let mut scene = scene();
-    scene.node.close(scene.bob);
-    scene.node.is_held = true;
-    let bob = scene.resume(0);
+    let (mut scene, bob) = Scene::on_the_way(0);
     while scene.node.hubs[0].kernel.moves.arriving.is_empty() {
         assert!(scene.node.step(), "it begins at some time");
     }

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 mod answer;
+pub(crate) mod nats_program;
 pub(crate) mod nats_servers;
 
 use std::io::{ErrorKind, Read, Write};
@@ -17,7 +18,7 @@ use tidings_server::{AppId, DiskReserve, RunningServer, Server, ServerConfig};
 use tidings_wire::frame::{decode_server, encode_client, is_numbered};
 use tidings_wire::proto::server_message::Kind;
 use tidings_wire::proto::{
-    ClientFrame, ClientMessage, Login, Reply, Request, Welcome, client_message, request,
+    ClientFrame, ClientMessage, Login, Reply, Request, Resume, Welcome, client_message, request,
 };
 use tidings_wire::ws::{Decoder, Event, Limits, Opcode, Role, encode_close, encode_frame};
 
@@ -238,6 +239,18 @@ impl<S: Read + Write> Client<S> {
         };
         self.send_message(client_message::Kind::Login(login));
         self.welcomed()
+    }
+
+    /// Asks to go on with a session, of which the client has had so many numbered messages.
+    pub(crate) fn ask_to_resume(&mut self, user: &str, welcome: &Welcome, confirm: u64) {
+        self.send_message(client_message::Kind::Resume(Resume {
+            app_id: APP.into(),
+            user_id: user.into(),
+            session_id: welcome.session_id.clone(),
+            secret: welcome.secret.clone(),
+            confirm,
+            token: String::new(),
+        }));
     }
 
     pub(crate) fn welcomed(&mut self) -> Welcome {

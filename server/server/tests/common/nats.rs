@@ -3,11 +3,16 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
+
+use nats_program::program;
+
+#[path = "nats_program.rs"]
+mod nats_program;
 
 /// Long enough for a slow machine; nothing waits for it unless it fails.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -19,23 +24,6 @@ pub(crate) struct Nats {
     /// What it has said, and who is told that there is more.
     log: Arc<(Mutex<String>, Condvar)>,
     pub(crate) port: u16,
-}
-
-/// The program. `cargo xtask test` installs it; by hand, `cargo xtask nats` does.
-fn program() -> PathBuf {
-    if let Some(path) = std::env::var_os("TIDINGS_NATS_SERVER") {
-        return path.into();
-    }
-    // Where `cargo xtask nats` puts it: beside the folder of this test's profile.
-    let own = std::env::current_exe().expect("this program has a path");
-    let target = own.ancestors().nth(3).unwrap_or(Path::new("target"));
-    let path = target.join("nats-server-2.15.1/bin/nats-server");
-    assert!(
-        path.exists(),
-        "there is no {}: run `cargo xtask nats`, or name the program in TIDINGS_NATS_SERVER",
-        path.display()
-    );
-    path
 }
 
 impl Nats {

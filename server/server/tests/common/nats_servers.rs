@@ -5,28 +5,11 @@
 use std::fmt::Write as _;
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
+use super::nats_program::program;
 use tidings_server::{ClusterKey, ClusterSettings, Durability, NatsLogin};
-
-/// The program. `cargo xtask test` installs it; by hand, `cargo xtask nats` does.
-fn program() -> PathBuf {
-    if let Some(path) = std::env::var_os("TIDINGS_NATS_SERVER") {
-        return path.into();
-    }
-    // Where `cargo xtask nats` puts it: beside the folder of this test's profile.
-    let own = std::env::current_exe().expect("this program has a path");
-    let target = own.ancestors().nth(3).unwrap_or(Path::new("target"));
-    let path = target.join("nats-server-2.15.1/bin/nats-server");
-    assert!(
-        path.exists(),
-        "there is no {}: run `cargo xtask nats`, or set TIDINGS_NATS_SERVER to a nats-server \
-         2.15.1",
-        path.display()
-    );
-    path
-}
 
 /// Free ports, as many as are asked for; somebody else may take them before they are used.
 pub(crate) fn free_ports(count: usize) -> Vec<u16> {

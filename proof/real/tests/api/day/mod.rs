@@ -79,11 +79,7 @@ struct Person {
 
 impl Person {
     async fn arrives(world: &World, name: &'static str, judge: &mut Judge) -> Self {
-        let made = Client::builder()
-            .endpoint(format!("http://{}", world.address))
-            .app_id(DAY)
-            .build();
-        let (client, events) = made.expect("a client");
+        let (client, events) = world.client(DAY);
         client.login(name, None).await.expect("the login succeeds");
         judge.native_logins += 1;
         Self {
@@ -402,11 +398,7 @@ async fn part_and_return(people: &mut People, judge: &mut Judge) {
 }
 
 async fn refused_login(world: &World, app: &str, user: &str, token: Option<&str>) {
-    let made = Client::builder()
-        .endpoint(format!("http://{}", world.address))
-        .app_id(app)
-        .build();
-    let (client, _events) = made.expect("a client");
+    let (client, _events) = world.client(app);
     client.login(user, token).await.expect_err("refused");
 }
 
